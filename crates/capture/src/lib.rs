@@ -1,0 +1,75 @@
+//! Sources: each turns its world into [`Event`]s.
+//!
+//! A source is two halves, so that a burst is taken out of the kernel at memory speed whatever the
+//! rest is doing: a [`Tap`] moves raw records into a [`Batch`], a [`Decoder`] makes events of them.
+
+use std::time::Duration;
+
+use l7trace_event::{Blind, Event};
+
+/// A source, opened.
+pub struct Source {
+    /// Takes raw records from the kernel or a file.
+    pub tap: Box<dyn Tap>,
+    /// Makes events of them.
+    pub decoder: Box<dyn Decoder>,
+    /// What it is and what it is bound to, for the ready line: `packets on any`.
+    pub description: String,
+}
+
+/// Raw records, in the source's own framing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records, one after another.
+    pub bytes: Vec<u8>,
+}
+
+/// Takes raw records as fast as they come.
+pub trait Tap: Send {
+    /// Appends what there is to `batch`, waiting up to `timeout` where there is nothing, and
+    /// stopping at a few megabytes.
+    ///
+    /// # Errors
+    /// Where the source broke: everything before that has been handed on.
+    fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error>;
+}
+
+/// What [`Tap::fill`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// There is something in the batch, and perhaps more to come at once.
+    Some,
+    /// Nothing came.
+    Nothing,
+    /// Nothing will come any more.
+    End,
+}
+
+/// Makes events of raw records.
+pub trait Decoder: Send {
+    /// Gives every event of the batch to `each`, in order. Events borrow from the batch.
+    fn decode(&mut self, batch: &Batch, each: &mut dyn FnMut(&Event<'_>));
+
+    /// What it met and did not understand, by what it was, with counts, since the start.
+    fn not_understood(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// What the source cannot see, found since the last call.
+    fn blind(&mut self) -> Vec<Blind> {
+        Vec::new()
+    }
+
+    /// Warnings for standard error since the last call (a capture that breaks off, and where).
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A source could not be opened, or broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something failed; the text says what was tried, what happened and what to do.
+    #[error("{0}")]
+    Failed(String),
+}

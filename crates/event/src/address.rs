@@ -1,0 +1,198 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// One end of a connection: an IP address with its port, or one of the two ends of a Unix socket
+/// pair, named by the kernel's identity of that socket (its paths travel beside, as [`What::Name`]).
+///
+/// IPv4 addresses and their IPv4-mapped IPv6 forms are the same endpoint.
+///
+/// [`What::Name`]: crate::What::Name
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// An IPv6 address (IPv4 in its mapped form), or the Unix socket's identity in the low half.
+    address: u128,
+    port: u16,
+    unix: bool,
+}
+
+impl Endpoint {
+    /// An internet endpoint; an IPv4-mapped IPv6 address becomes IPv4.
+    pub fn inet(ip: IpAddr, port: u16) -> Endpoint {
+        let address = match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
+            IpAddr::V6(ip) => u128::from(ip),
+        };
+        Endpoint { address, port, unix: false }
+    }
+
+    /// One end of a Unix socket pair, by the identity that the kernel gives the socket.
+    pub fn unix(identity: u64) -> Endpoint {
+        Endpoint { address: u128::from(identity), port: 0, unix: true }
+    }
+
+    /// The address, IPv4 where it is one or maps one; none for a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        if self.unix {
+            return None;
+        }
+        let ip = Ipv6Addr::from(self.address);
+        Some(match ip.to_ipv4_mapped() {
+            Some(ip) => IpAddr::V4(ip),
+            None => IpAddr::V6(ip),
+        })
+    }
+
+    /// The port; 0 for a Unix socket.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether this is an end of a Unix socket pair.
+    pub fn is_unix(&self) -> bool {
+        self.unix
+    }
+
+    /// The kernel's identity of a Unix socket.
+    pub fn unix_identity(&self) -> Option<u64> {
+        self.unix.then_some(self.address as u64)
+    }
+
+    /// Whether the address means something only within one network namespace: loopback,
+    /// link-local, or a Unix socket's identity (which is the host's: no namespace).
+    pub fn is_local(&self) -> bool {
+        match self.ip() {
+            Some(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local(),
+            Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unicast_link_local(),
+            None => false,
+        }
+    }
+}
+
+impl Default for Endpoint {
+    fn default() -> Endpoint {
+        Endpoint::inet(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
+    }
+}
+
+/// `10.0.0.1:80`, `[::1]:80`, `unix:4711`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            Some(IpAddr::V4(ip)) => write!(to, "{ip}:{}", self.port),
+            Some(IpAddr::V6(ip)) => write!(to, "[{ip}]:{}", self.port),
+            None => write!(to, "unix:{}", self.address),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, to)
+    }
+}
+
+/// Where bytes came from and where they went, as one event saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple {
+    /// The end that sent the bytes.
+    pub source: Endpoint,
+    /// The end that they were sent to.
+    pub destination: Endpoint,
+    /// The network namespace (its inode number) where an address is local to one, else 0: set by
+    /// [`Tuple::new`].
+    pub namespace: u32,
+}
+
+impl Tuple {
+    /// A tuple that keeps `namespace` only where an address needs it, so that two witnesses in two
+    /// namespaces name one connection alike.
+    pub fn new(source: Endpoint, destination: Endpoint, namespace: u32) -> Tuple {
+        let local = source.is_local() || destination.is_local() || source == destination;
+        Tuple { source, destination, namespace: if local { namespace } else { 0 } }
+    }
+
+    /// The same connection, seen from the other direction.
+    pub fn reversed(self) -> Tuple {
+        Tuple { source: self.destination, destination: self.source, namespace: self.namespace }
+    }
+
+    /// The connection that this tuple names, and the side of it that sent.
+    pub fn connection(self) -> (ConnectionKey, Side) {
+        if self.source <= self.destination {
+            (ConnectionKey { ends: [self.source, self.destination], namespace: self.namespace }, Side::A)
+        } else {
+            (ConnectionKey { ends: [self.destination, self.source], namespace: self.namespace }, Side::B)
+        }
+    }
+}
+
+/// What names a connection, whichever witness saw it: both ends in a fixed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// The lower end (side A) and the higher end (side B).
+    pub ends: [Endpoint; 2],
+    /// As in [`Tuple::namespace`].
+    pub namespace: u32,
+}
+
+impl ConnectionKey {
+    /// The endpoint of one side.
+    pub fn end(&self, side: Side) -> Endpoint {
+        self.ends[side.index()]
+    }
+}
+
+/// One of the two ends of a connection, before it is known which is the client: `A` is the lower
+/// endpoint. A direction of bytes is named by the side that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The lower endpoint.
+    A,
+    /// The higher endpoint.
+    B,
+}
+
+impl Side {
+    /// Both, in order.
+    pub const BOTH: [Side; 2] = [Side::A, Side::B];
+
+    /// 0 or 1, for tables by side.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The opposite end.
+    pub fn other(self) -> Side {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_directions_and_mapped_addresses_name_one_connection() {
+        let v4 = Endpoint::inet("10.0.0.1".parse().unwrap(), 80);
+        let mapped = Endpoint::inet("::ffff:10.0.0.1".parse().unwrap(), 80);
+        let client = Endpoint::inet("10.0.0.2".parse().unwrap(), 4000);
+        assert_eq!(v4, mapped);
+        assert_eq!(mapped.to_string(), "10.0.0.1:80");
+        let there = Tuple::new(client, v4, 7);
+        let (key, side) = there.connection();
+        let (same, other) = there.reversed().connection();
+        assert_eq!((key, side.other()), (same, other));
+        assert_eq!(key.namespace, 0, "a routable address needs no namespace");
+    }
+
+    #[test]
+    fn loopback_belongs_to_its_namespace() {
+        let end = |port| Endpoint::inet("127.0.0.1".parse().unwrap(), port);
+        let (one, _) = Tuple::new(end(1), end(2), 7).connection();
+        let (two, _) = Tuple::new(end(1), end(2), 8).connection();
+        assert_ne!(one, two);
+    }
+}

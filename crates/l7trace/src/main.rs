@@ -1,0 +1,2 @@
+//! The l7trace command.
+fn main() {}

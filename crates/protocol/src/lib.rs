@@ -1,0 +1,33 @@
+//! Pure parsers of application protocols.
+//!
+//! A [`Parser`] is given bytes, gaps and time, in order, for both directions of one connection, and
+//! gives back [`Message`]s; it does no I/O and reads no clock. A [`Protocol`] recognises its own
+//! streams by what they say and makes parsers for them. Every protocol is one folder of this crate
+//! and one line of [`REGISTRY`].
+
+mod feed;
+mod message;
+mod outbox;
+mod parser;
+mod recognition;
+mod value;
+
+pub use feed::{Feed, Window};
+pub use message::{Completeness, Field, Key, Mark, Message, Note, Role, Span};
+pub use outbox::{Handshake, Next, Outbox, Output, OwnedChunk, Switch};
+pub use parser::{Chunk, End, Input, Parser, Protocol, Settings, Start};
+pub use recognition::{Prefix, Recognition, Sample};
+pub use value::{Attribute, Value};
+
+/// Every protocol, in the order in which they are asked whether they recognise a connection.
+pub static REGISTRY: &[&dyn Protocol] = &[];
+
+/// The protocol of this name.
+pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
+    REGISTRY.iter().copied().find(|protocol| protocol.name() == name)
+}
+
+/// Every name that can stand in an exchange's `protocol`: what `--protocol` takes.
+pub fn spoken_names() -> impl Iterator<Item = &'static str> {
+    REGISTRY.iter().flat_map(|protocol| protocol.speaks().iter().copied())
+}

@@ -1,0 +1,70 @@
+use l7trace_event::{Cause, Side, SourceKind, Timestamp};
+
+use crate::{Closed, Facts};
+
+/// Who takes what the table puts in order. The table keeps a `State` of the sink's own for each
+/// connection.
+pub trait Sink {
+    /// What the sink keeps for a connection; dropped with it.
+    type State;
+
+    /// A connection was seen for the first time.
+    fn opened(&mut self, facts: &Facts) -> Self::State;
+
+    /// The next bytes, gap or end of one direction.
+    fn deliver(&mut self, facts: &Facts, state: &mut Self::State, delivery: Delivery<'_>);
+
+    /// The connection is over (both directions have had their end delivered) or given up.
+    fn closed(&mut self, facts: &Facts, state: Self::State, closed: Closed);
+
+    /// How many bytes the sink holds for this connection: counted against
+    /// [`crate::Limits::total_bytes`].
+    fn held(&self, state: &Self::State) -> usize;
+}
+
+/// What came next in one direction of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// Who sent it.
+    pub from: Side,
+    /// How many bytes of this direction came before: from its first byte where
+    /// [`Facts::from_start`] says so, else from the first that was seen. Deliveries of a direction
+    /// are contiguous.
+    pub position: u64,
+    /// When it was first seen.
+    pub at: Timestamp,
+    /// Whose clock that was.
+    pub source: SourceKind,
+    /// The position in the other direction (in its own delivered terms) up to which the sender had
+    /// read when it sent this.
+    pub acknowledged: Option<u64>,
+    /// What it is.
+    pub what: Delivered<'a>,
+}
+
+/// Bytes, their absence, or the end.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivered<'a> {
+    /// The next bytes; never empty.
+    Bytes(&'a [u8]),
+    /// So many bytes are missing.
+    Gap {
+        /// How many; at least 1.
+        length: u64,
+        /// Why.
+        cause: Cause,
+    },
+    /// Nothing follows: exactly once for each direction.
+    End(Ending),
+}
+
+/// How a direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// FIN, or an orderly close.
+    Closed,
+    /// RST.
+    Reset,
+    /// The trace ended, or the connection was evicted, idle for too long, or its tuple was reused.
+    Unknown,
+}

@@ -1,0 +1,3 @@
+//! Test helpers: scripts for parsers, with a chopper and a hole puncher.
+
+pub mod script;
