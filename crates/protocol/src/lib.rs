@@ -8,10 +8,12 @@
 #[expect(dead_code, reason = "the parsers that use it come one after another")]
 mod content;
 mod feed;
+mod http1;
 mod message;
 mod outbox;
 mod parser;
 mod recognition;
+mod secrets;
 mod smtp;
 mod tls;
 mod value;
@@ -24,7 +26,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&smtp::Smtp, &tls::Tls];
+pub static REGISTRY: &[&dyn Protocol] = &[&http1::Http1, &smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
