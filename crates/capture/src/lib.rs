@@ -5,7 +5,10 @@
 
 pub mod decode;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzzing;
 mod note;
+pub mod record;
 
 use std::time::Duration;
 

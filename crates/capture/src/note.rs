@@ -41,7 +41,7 @@ fn unix_restored(end: Endpoint) -> Endpoint {
 }
 
 /// What a recording says of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct InterfaceNote {
     pub(crate) witness: Witness,
     pub(crate) namespace: u32,
@@ -74,12 +74,8 @@ pub(crate) struct PacketNote {
 }
 
 /// Flags that only a note can tell.
-const NOTED: [(Flags, &str); 4] = [
-    (Flags::CLIENT, "client"),
-    (Flags::SERVER, "server"),
-    (Flags::APPEND, "append"),
-    (Flags::ANSWER, "answer"),
-];
+const NOTED: [(Flags, &str); 4] =
+    [(Flags::CLIENT, "client"), (Flags::SERVER, "server"), (Flags::APPEND, "append"), (Flags::ANSWER, "answer")];
 
 impl PacketNote {
     /// `l7trace: flags=client,append cause=zero_copy`; empty where there is nothing to say.
@@ -180,9 +176,7 @@ pub(crate) fn fact(text: &[u8]) -> Option<Event<'static>> {
         })),
         "name" if named => What::Name(decode(words.value("name")?).into()),
         "exists" if named => What::Exists,
-        "ring_full" => {
-            What::RingFull { records: words.number("records")?, bytes: words.number("bytes").unwrap_or(0) }
-        }
+        "ring_full" => What::RingFull { records: words.number("records")?, bytes: words.number("bytes").unwrap_or(0) },
         _ => return None,
     };
     Some(Event { at: Timestamp(words.number("at")?), witness: words.witness()?, tuple, what, packet: None })

@@ -17,8 +17,8 @@ pub(super) enum Input {
     File(File),
     /// A pipe, a socket, a terminal: bytes come when they come.
     Stream(File),
-    /// Compressed with gzip.
-    Gzip(Box<dyn Read + Send>),
+    /// A reader that is always ready: what gzip compressed, or bytes at hand.
+    Reader(Box<dyn Read + Send>),
 }
 
 /// What a read brought.
@@ -50,8 +50,8 @@ impl Input {
     pub(super) fn gunzip(self, first: Vec<u8>) -> Input {
         let first = io::Cursor::new(first);
         match self {
-            Input::File(file) | Input::Stream(file) => Input::Gzip(Box::new(MultiGzDecoder::new(first.chain(file)))),
-            Input::Gzip(inner) => Input::Gzip(Box::new(MultiGzDecoder::new(first.chain(inner)))),
+            Input::File(file) | Input::Stream(file) => Input::Reader(Box::new(MultiGzDecoder::new(first.chain(file)))),
+            Input::Reader(inner) => Input::Reader(Box::new(MultiGzDecoder::new(first.chain(inner)))),
         }
     }
 
@@ -70,14 +70,14 @@ impl Input {
             }
             Input::Stream(file) if !is_ready(file, timeout)? => return Ok(Came::Nothing),
             Input::Stream(_) => PIPE_CHUNK,
-            Input::Gzip(_) => CHUNK,
+            Input::Reader(_) => CHUNK,
         };
         let before = into.len();
         into.resize(before + chunk, 0);
         let room = into.get_mut(before..).unwrap_or_default();
         let read = match self {
             Input::File(file) | Input::Stream(file) => file.read(room),
-            Input::Gzip(inner) => inner.read(room),
+            Input::Reader(inner) => inner.read(room),
         };
         into.truncate(before + *read.as_ref().unwrap_or(&0));
         match read {

@@ -35,3 +35,12 @@ pub fn open(paths: &[PathBuf]) -> Result<Source, Error> {
         description,
     })
 }
+
+/// A capture file's bytes as a source.
+pub(crate) fn open_bytes(bytes: Vec<u8>) -> Source {
+    Source {
+        tap: Box::new(tap::FileTap::of_bytes(bytes)),
+        decoder: Box::new(decoder::FileDecoder::default()),
+        description: "captured bytes".to_owned(),
+    }
+}

@@ -230,8 +230,13 @@ impl Pcapng {
             self.last = Timestamp(nanoseconds.saturating_add_signed(offset));
         }
         let span = Span { start: at + packet.before, length: captured };
-        let mut frame =
-            super::format::packet(interface.link, packet.interface, self.last, span, packet.length.max(packet.captured));
+        let mut frame = super::format::packet(
+            interface.link,
+            packet.interface,
+            self.last,
+            span,
+            packet.length.max(packet.captured),
+        );
         frame.witness = interface.witness;
         if let Some(own) = interface.own {
             frame.namespace = own.namespace;

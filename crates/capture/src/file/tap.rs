@@ -45,6 +45,12 @@ impl FileTap {
         }
     }
 
+    /// Reads one capture that is at hand.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> FileTap {
+        let reading = Reading::new("captured bytes".into(), Input::Reader(Box::new(std::io::Cursor::new(bytes))));
+        FileTap { open: Some(reading), ..FileTap::new(&[]) }
+    }
+
     /// Ends the current file for good.
     fn close(&mut self, end: Result<(), Wrong>) {
         let Some(reading) = self.open.take() else { return };
@@ -95,9 +101,14 @@ impl Tap for FileTap {
 
 impl Reading {
     fn open(path: &Path) -> Result<Reading, Error> {
-        Ok(Reading {
-            path: path.to_owned(),
-            input: Input::open(path).map_err(|error| cannot("open", path, &error))?,
+        let input = Input::open(path).map_err(|error| Error::Failed(format!("cannot open {}: {error}", name(path))))?;
+        Ok(Reading::new(path.to_owned(), input))
+    }
+
+    fn new(path: PathBuf, input: Input) -> Reading {
+        Reading {
+            path,
+            input,
             format: Format::Unknown,
             buffer: Vec::new(),
             parsed: 0,
@@ -105,7 +116,7 @@ impl Reading {
             needs: 4,
             passes: 0,
             compressed: false,
-        })
+        }
     }
 
     /// Reads once, and takes every whole record of it.
@@ -123,7 +134,7 @@ impl Reading {
         if !self.compressed && matches!(self.format, Format::Unknown) && self.buffer.starts_with(&[0x1f, 0x8b]) {
             self.compressed = true;
             let first = std::mem::take(&mut self.buffer);
-            let outer = std::mem::replace(&mut self.input, Input::Gzip(Box::new(std::io::empty())));
+            let outer = std::mem::replace(&mut self.input, Input::Reader(Box::new(std::io::empty())));
             self.input = outer.gunzip(first);
             return Ok(Came::Some);
         }
@@ -209,8 +220,4 @@ fn name(path: &Path) -> String {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
     }
-}
-
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::Failed(format!("cannot {what} {}: {error}", name(path)))
 }
