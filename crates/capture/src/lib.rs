@@ -36,6 +36,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether it holds nothing for a decoder.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.warnings.is_empty()
+    }
+
     /// Makes it empty, to be filled again without allocating.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -27,7 +27,7 @@ impl Recording {
 
     pub(crate) fn flush(&mut self) {
         if !self.broken
-            && let Err(error) = self.recorder.flush()
+            && let Err(error) = self.recorder.tick()
         {
             self.broken = true;
             eprintln!("l7trace: the recording breaks off here: {error}");
