@@ -44,7 +44,7 @@ pub fn load<'a>(
     loader.btf(btf).verifier_log_level(VerifierLogLevel::DISABLE);
     configure(&mut loader);
     let mut ebpf = load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| {
-        Error::Failed(format!("cannot load the {name} programs into the kernel: {}{}", chain(&error), advice(&error)))
+        load_error(name, &error)
     })?;
 
     let ring = Ring::new(take_map(&mut ebpf, RING)?, ring_bytes as usize)?;
@@ -101,6 +101,11 @@ fn raise_memory_lock_limit() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
+/// What to tell of a program or an object that the kernel did not take.
+pub(crate) fn load_error(name: &str, error: &(dyn error::Error + 'static)) -> Error {
+    Error::Failed(format!("cannot load the {name} programs into the kernel: {}{}", chain(error), advice(error)))
+}
+
 /// An error with what caused it, as one line.
 pub(crate) fn chain(error: &(dyn error::Error + 'static)) -> String {
     let mut text = String::new();
@@ -118,7 +123,7 @@ pub(crate) fn chain(error: &(dyn error::Error + 'static)) -> String {
 }
 
 /// What to do about an error of the kernel's, where there is something.
-pub(crate) fn advice(error: &(dyn error::Error + 'static)) -> &'static str {
+fn advice(error: &(dyn error::Error + 'static)) -> &'static str {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {
