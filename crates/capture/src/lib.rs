@@ -3,7 +3,10 @@
 //! A source is two halves, so that a burst is taken out of the kernel at memory speed whatever the
 //! rest is doing: a [`Tap`] moves raw records into a [`Batch`], a [`Decoder`] makes events of them.
 
+pub mod decode;
 pub mod kernel;
+pub mod owner;
+pub mod packets;
 
 use std::time::Duration;
 

@@ -43,9 +43,8 @@ pub fn load<'a>(
     let mut loader = EbpfLoader::new();
     loader.btf(btf).verifier_log_level(VerifierLogLevel::DISABLE);
     configure(&mut loader);
-    let mut ebpf = load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| {
-        load_error(name, &error)
-    })?;
+    let mut ebpf =
+        load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| load_error(name, &error))?;
 
     let ring = Ring::new(take_map(&mut ebpf, RING)?, ring_bytes as usize)?;
     let lost = LostCounters::new(take_map(&mut ebpf, LOST)?, processors as usize)?;

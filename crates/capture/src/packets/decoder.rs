@@ -20,7 +20,13 @@ impl LiveDecoder {
     pub(super) fn new(namespace: u32, owners: Option<Owners>) -> LiveDecoder {
         let clock = Clock::new();
         let now = clock.now();
-        LiveDecoder { packets: PacketDecoder::default(), clock, namespace, owners: owners.map(|it| (it, Asked::default())), now }
+        LiveDecoder {
+            packets: PacketDecoder::default(),
+            clock,
+            namespace,
+            owners: owners.map(|it| (it, Asked::default())),
+            now,
+        }
     }
 
     fn hand_on_owners(&mut self, each: &mut dyn FnMut(&Event<'_>)) {

@@ -11,7 +11,8 @@ use crate::kernel;
 pub(super) fn open(filter: &SocketFilter, interface: u32) -> Result<OwnedFd, Error> {
     let failed = |what: &str, error: io::Error| Error::Failed(format!("cannot {what} a packet socket: {error}"));
     let socket = create().map_err(|error| {
-        let hint = if error.raw_os_error() == Some(libc::EPERM) { " (it needs CAP_NET_RAW: run l7trace as root)" } else { "" };
+        let hint =
+            if error.raw_os_error() == Some(libc::EPERM) { " (it needs CAP_NET_RAW: run l7trace as root)" } else { "" };
         Error::Failed(format!("cannot open a packet socket: {error}{hint}"))
     })?;
     // Nothing is ever queued on it.
