@@ -6,15 +6,22 @@ use crate::{probes, test, tools};
 const PURE: &[&str] = &["l7trace-event", "l7trace-stream", "l7trace-protocol", "l7trace-exchange"];
 
 /// Runs every check; the first that fails ends it.
-pub(crate) fn ci() -> anyhow::Result<()> {
+pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
     step("format");
     tools::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
     step("clippy");
     tools::run(tools::cargo().args([
-        "clippy", "--workspace", "--all-targets", "--profile", "quick", "--", "--deny", "warnings",
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--profile",
+        "quick",
+        "--",
+        "--deny",
+        "warnings",
     ]))?;
     step("tests");
-    test::test(&[])?;
+    test::run(&[])?;
     step("documentation");
     tools::run(tools::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     step("no I/O in the pure crates");
@@ -30,7 +37,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
         println!("advisories: NOT CHECKED (their database cannot be reached, or see above)");
     }
     step("committed probes equal their source");
-    probes::probes(&["--check".to_owned()])?;
+    probes::run(&["--check".to_owned()])?;
     println!("\nall checks hold");
     Ok(())
 }

@@ -19,7 +19,7 @@ const TALK: Duration = Duration::from_secs(6);
 const BUNDLED: &str = "docs/demo.pcapng";
 
 /// Builds l7trace and shows it at work.
-pub(crate) fn demo() -> anyhow::Result<()> {
+pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
     say("building l7trace (the first time takes a minute or two)");
     let built = tools::cargo().args(["build", "--quiet", "--profile", "quick", "--package", "l7trace"]).status()?;
     if !built.success() {

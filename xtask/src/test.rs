@@ -28,7 +28,7 @@ struct Count {
 }
 
 /// Runs all tests; `filter` is handed to the test runner.
-pub(crate) fn test(filter: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(filter: &[String]) -> anyhow::Result<()> {
     if let Err(missing) = tools::install(LIVE_TOOLS) {
         println!("{missing}\n(tests that need these are skipped and counted)");
     }

@@ -7,7 +7,11 @@ pub mod decode;
 pub mod file;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod kernel;
+pub mod live;
 mod note;
+pub mod owner;
+pub mod packets;
 pub mod record;
 
 use std::time::Duration;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, Source};
+use crate::kernel::NetworkNamespace;
+use crate::{Error, Source, packets};
 
 /// What users may set of live sources; each source takes what concerns it.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +41,7 @@ pub struct Kind {
 }
 
 /// Every source of a live host, the best first: what `auto` tries in this order.
-pub static LIVE: &[Kind] = &[Kind { name: "packets", open: crate::packets::open_live }];
+pub static LIVE: &[Kind] = &[Kind { name: "packets", open: open_packets }];
 
 /// Opens the sources that were asked for.
 ///
@@ -81,4 +82,14 @@ fn open_best(options: &Options) -> Result<Source, Error> {
         }
     }
     Err(Error::Failed(refusals.join("\n")))
+}
+
+fn open_packets(options: &Options) -> Result<Source, Error> {
+    packets::open(&packets::Options {
+        interfaces: options.interfaces.clone(),
+        namespace: options.netns.as_deref().map_or(NetworkNamespace::Own, NetworkNamespace::parse),
+        ports: options.ports.clone(),
+        ring_bytes: options.ring_size.unwrap_or(packets::RING_BYTES),
+        owners: true,
+    })
 }

@@ -43,8 +43,9 @@ pub(crate) enum Target {
 impl Target {
     /// A file for the output.
     pub(crate) fn create(path: &Path) -> anyhow::Result<Target> {
-        let file = std::fs::File::create(path)
-            .with_context(|| format!("cannot write the output to {}: give a path that can be written", path.display()))?;
+        let file = std::fs::File::create(path).with_context(|| {
+            format!("cannot write the output to {}: give a path that can be written", path.display())
+        })?;
         Ok(Target::File(file))
     }
 }

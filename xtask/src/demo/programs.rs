@@ -62,7 +62,9 @@ fn api(method: &str, target: &str) -> Answer {
 
 fn files(_method: &str, target: &str) -> Answer {
     match target {
-        "/logo.svg" => Answer { status: "304 Not Modified", headers: "ETag: \"7\"\r\n", body: Vec::new(), chunked: false },
+        "/logo.svg" => {
+            Answer { status: "304 Not Modified", headers: "ETag: \"7\"\r\n", body: Vec::new(), chunked: false }
+        }
         "/catalogue.bin" => {
             let body = (0..1u32 << 18).flat_map(u32::to_le_bytes).collect();
             Answer { status: "200 OK", headers: "Content-Type: application/octet-stream\r\n", body, chunked: true }
@@ -171,7 +173,10 @@ fn frontend(end: Instant) -> anyhow::Result<()> {
         api.ask(&request("GET", "/items?page=1&sort=price", host, "Accept: application/json\r\n", ""), SOON)?;
         files.ask(&request("GET", "/style.css", "static.shop.example", "", ""), SOON)?;
         files.ask(&request("GET", "/logo.svg", "static.shop.example", "If-None-Match: \"7\"\r\n", ""), SOON)?;
-        api.ask(&request("POST", "/orders", host, "Authorization: Bearer not-for-your-eyes\r\n", r#"{"item":2,"count":1}"#), SOON)?;
+        api.ask(
+            &request("POST", "/orders", host, "Authorization: Bearer not-for-your-eyes\r\n", r#"{"item":2,"count":1}"#),
+            SOON,
+        )?;
         api.ask(&request("GET", "/recommendations", host, "", ""), Duration::from_millis(450))?;
         sleep(Duration::from_millis(300));
     }
