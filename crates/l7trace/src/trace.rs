@@ -28,7 +28,7 @@ const STATUS: Duration = Duration::from_millis(500);
 pub(crate) fn trace(arguments: &TraceArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
     let sources = live::open(&live_options(&arguments.live)?)?;
-    let pipeline = pipeline(&arguments.output, &arguments.limits, Mode::Live)?;
+    let pipeline = pipeline(&arguments.output, &arguments.limits, Some(&arguments.live), Mode::Live)?;
     let status = shows_terminal(&arguments.output) && std::io::stderr().is_terminal();
     let live = Live::start(sources, pipeline, &arguments.live);
     live.run(&stop, arguments.live.duration, status)

@@ -11,6 +11,7 @@ use l7trace_stream::{Limits, Table};
 
 use crate::cli::{ColorChoice, LimitArgs, LiveArgs, OutputArgs};
 use crate::emitter::Emitter;
+use crate::owner_filter::OwnerFilter;
 use crate::pipeline::Pipeline;
 use crate::recording::Recording;
 use crate::writer::{Target, Writer};
@@ -27,7 +28,12 @@ pub(crate) enum Mode {
 }
 
 /// Builds the road behind the sources.
-pub(crate) fn pipeline(output: &OutputArgs, limits: &LimitArgs, mode: Mode) -> anyhow::Result<Pipeline> {
+pub(crate) fn pipeline(
+    output: &OutputArgs,
+    limits: &LimitArgs,
+    live: Option<&LiveArgs>,
+    mode: Mode,
+) -> anyhow::Result<Pipeline> {
     for name in &output.protocols {
         if !spoken_names().any(|known| known == name) {
             let known: Vec<&str> = spoken_names().collect();
@@ -62,7 +68,8 @@ pub(crate) fn pipeline(output: &OutputArgs, limits: &LimitArgs, mode: Mode) -> a
     };
     let recording = output.write.as_deref().map(Recording::create).transpose()?;
     let writer = Writer::start(target, mode == Mode::Read);
-    let emitter = Emitter::new(formatter, writer, output.protocols.clone(), output.count);
+    let emitter =
+        Emitter::new(formatter, writer, live.and_then(OwnerFilter::new), output.protocols.clone(), output.count);
     let options = Options {
         settings: Settings { body_limit: output.body, head_limit: limits.head_limit },
         connections: output.connections,
