@@ -5,11 +5,14 @@
 //! streams by what they say and makes parsers for them. Every protocol is one folder of this crate
 //! and one line of [`REGISTRY`].
 
+mod amqp;
 mod feed;
 mod message;
 mod outbox;
 mod parser;
 mod recognition;
+mod smtp;
+mod tls;
 mod value;
 
 pub use feed::{Feed, Window};
@@ -20,7 +23,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[];
+pub static REGISTRY: &[&dyn Protocol] = &[&amqp::Amqp, &smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::skip;
+
 /// A network namespace with loopback up, removed when dropped.
 #[derive(Debug)]
 pub struct TestNamespace {
@@ -26,8 +28,8 @@ impl TestNamespace {
     /// # Panics
     /// Where root cannot make one.
     pub fn create() -> Option<TestNamespace> {
-        if !is_root() {
-            eprintln!("skipped: needs root ({})", thread::current().name().unwrap_or("a test"));
+        if !skip::is_root() {
+            skip::skip(thread::current().name().unwrap_or("a test"), "needs root");
             return None;
         }
         let name = format!("l7-test-{}-{}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -140,13 +142,6 @@ pub fn eventually(mut holds: impl FnMut() -> bool) -> bool {
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// Whether this process may make namespaces and load programs.
-#[expect(unsafe_code, reason = "the standard library does not tell the user")]
-pub fn is_root() -> bool {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() == 0 }
 }
 
 #[expect(unsafe_code, reason = "the standard library has no namespaces")]

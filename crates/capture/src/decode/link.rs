@@ -19,6 +19,11 @@ impl LinkType {
         KNOWN.iter().any(|(number, _)| *number == self.0)
     }
 
+    /// All types that can be read.
+    pub fn known() -> Vec<LinkType> {
+        KNOWN.iter().map(|(number, _)| LinkType(*number)).collect()
+    }
+
     /// The name in the registry, where there is one.
     pub fn name(self) -> Option<&'static str> {
         let mut all = KNOWN.iter().chain(NAMED);

@@ -26,6 +26,7 @@ use l7trace_event::{Event, Packet, Timestamp, Witness};
 
 pub(crate) use count::{Counts, Unread};
 use fragments::Fragments;
+pub(crate) use fragments::header_checksum;
 use wire::Wire;
 
 /// How many headers deep a packet is followed.
