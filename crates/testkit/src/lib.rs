@@ -2,6 +2,7 @@
 //! network namespaces.
 
 pub mod capture;
+pub mod device;
 pub mod netns;
 pub mod packet;
 pub mod script;
