@@ -5,6 +5,8 @@ pub mod capture;
 pub mod device;
 pub mod netns;
 pub mod packet;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod script;
 pub mod skip;
 //! Test helpers: scripts for parsers, with a chopper and a hole puncher; events and conversations
