@@ -8,6 +8,8 @@ use flate2::read::MultiGzDecoder;
 
 /// How much is read at once: small enough to be in the processor's cache when it is decoded.
 const CHUNK: usize = 512 << 10;
+/// How much is read at once from a reader, for which room is zeroed first.
+const READER_CHUNK: usize = 64 << 10;
 /// How much a pipe is asked to hold, so that its writer need not wait for each read.
 const PIPE_SIZE: libc::c_int = 1 << 20;
 
@@ -71,7 +73,7 @@ impl Input {
             Input::File(file) | Input::Stream(file) => append(file, into),
             Input::Reader(reader) => {
                 let before = into.len();
-                into.resize(before + CHUNK, 0);
+                into.resize(before + READER_CHUNK, 0);
                 let read = reader.read(into.get_mut(before..).unwrap_or_default());
                 into.truncate(before + *read.as_ref().unwrap_or(&0));
                 read
