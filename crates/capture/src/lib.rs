@@ -3,6 +3,8 @@
 //! A source is two halves, so that a burst is taken out of the kernel at memory speed whatever the
 //! rest is doing: a [`Tap`] moves raw records into a [`Batch`], a [`Decoder`] makes events of them.
 
+pub mod kernel;
+
 use std::time::Duration;
 
 use l7trace_event::{Blind, Event};

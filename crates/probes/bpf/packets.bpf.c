@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A filter on a packet socket that hands TCP packets up through the ring and keeps nothing on the
+ * socket. The socket is of type SOCK_DGRAM: the kernel then shows every packet, of whatever device
+ * and in either direction, from behind its link-layer header.
+ *
+ * Needs Linux 5.8 (ring buffer) and no BTF of the kernel: it reads its context and helpers alone.
+ */
+#include "kernel.h"
+#include "packets.h"
+#include "ring.h"
+#include <bpf/bpf_endian.h>
+
+#define ETH_P_IP 0x0800
+#define ETH_P_8021Q 0x8100
+#define ETH_P_8021AD 0x88a8
+#define ETH_P_IPV6 0x86dd
+
+#define PACKET_OUTGOING 4
+#define LOOPBACK_IFINDEX 1 /* include/linux/netdevice.h: in every network namespace */
+
+#define PROTOCOL_HOP_BY_HOP 0
+#define PROTOCOL_TCP 6
+#define PROTOCOL_ROUTING 43
+#define PROTOCOL_FRAGMENT 44
+#define PROTOCOL_AUTHENTICATION 51
+#define PROTOCOL_DESTINATION 60
+#define PROTOCOL_MOBILITY 135
+
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+#define TCP_FIN 1
+#define TCP_PSH 8
+
+/* The longest record: more than the 65,535 bytes that an IP header can name. */
+#define RECORD_BYTES 65536
+/* Of a longer packet, payload for each part and how many parts there are at most: 17 × 32 KB is
+ * beyond 524,280, the largest packet that Linux builds (GSO_MAX_SIZE). */
+#define PART_BYTES 32768
+#define PARTS 17
+/* Headers of such a packet; a power of two, as they are bounded by a mask. */
+#define PART_HEADERS 256
+
+/* Whether only the ports set in `ports` are wanted. */
+const volatile __u8 only_ports = 0;
+/* One bit a port. */
+const volatile __u64 ports[1024] = {};
+/* Whether to drop what leaves by loopback, because the same packet comes in by it. */
+const volatile __u8 loopback_incoming = 0;
+
+/* Where a packet's parts are, from the start of the data. */
+struct place {
+	__u32 network;   /* the IP header */
+	__u32 transport; /* the TCP header, or what a later fragment carries */
+	__u32 length;    /* from the IP header on, as it says itself; else as there is */
+	bool fragment;   /* a later fragment: no TCP header */
+	bool v6;
+};
+
+/*
+ * Finds the IP header. It comes first unless VLAN tags do: the kernel moves the outermost into the
+ * skb's metadata on most ways, and on some the data begins with the next (its last two bytes name
+ * what follows); on others `protocol` still names a tag and the data begins with IP. What is inside
+ * the tag decides, since an IPv4 header whose length field reads like an Ethernet type is rare and
+ * would need a second IP header four bytes on.
+ */
+static __always_inline int find_network(struct __sk_buff *skb, __u32 *offset)
+{
+	__be16 protocol = skb->protocol;
+
+	*offset = 0;
+	if (protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6))
+		return 0;
+	for (int depth = 0; depth < 4; depth++) {
+		__u8 head[8];
+		__be16 inner;
+
+		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
+			return -1;
+		if (bpf_skb_load_bytes(skb, *offset, head, sizeof(head)))
+			return -1;
+		inner = *(__be16 *)(head + 2);
+		if ((inner == bpf_htons(ETH_P_IP) && head[4] >> 4 == 4) ||
+		    (inner == bpf_htons(ETH_P_IPV6) && head[4] >> 4 == 6)) {
+			*offset += 4;
+			return 0;
+		}
+		if (inner != bpf_htons(ETH_P_8021Q) && inner != bpf_htons(ETH_P_8021AD))
+			return head[0] >> 4 == 4 || head[0] >> 4 == 6 ? 0 : -1;
+		protocol = inner;
+		*offset += 4;
+	}
+	return -1;
+}
+
+/* Reads an IPv4 header; 0 if TCP follows. */
+static __always_inline int read_ipv4(struct __sk_buff *skb, const __u8 *head, struct place *at)
+{
+	__u32 total = bpf_ntohs(*(__be16 *)(head + 2));
+
+	if (head[9] != PROTOCOL_TCP)
+		return -1;
+	at->transport = at->network + (head[0] & 15) * 4;
+	at->fragment = (bpf_ntohs(*(__be16 *)(head + 6)) & IPV4_FRAGMENT_OFFSET) != 0;
+	at->length = skb->len - at->network;
+	/* Behind it there may be link-layer padding. It is 0 in a packet too long for the field. */
+	if (total >= 20 && total < at->length)
+		at->length = total;
+	at->v6 = false;
+	return 0;
+}
+
+/* Reads an IPv6 header and those behind it; 0 if TCP follows, or may (later fragments). */
+static __always_inline int read_ipv6(struct __sk_buff *skb, const __u8 *head, struct place *at)
+{
+	__u32 payload = bpf_ntohs(*(__be16 *)(head + 4));
+	__u8 next = head[6];
+
+	at->v6 = true;
+	at->fragment = false;
+	at->length = skb->len - at->network;
+	if (payload && payload + 40 < at->length)
+		at->length = payload + 40;
+	at->transport = at->network + 40;
+	for (int i = 0; i < 8; i++) {
+		__u8 extension[4];
+
+		if (next == PROTOCOL_TCP)
+			return 0;
+		if (next != PROTOCOL_HOP_BY_HOP && next != PROTOCOL_ROUTING && next != PROTOCOL_FRAGMENT &&
+		    next != PROTOCOL_AUTHENTICATION && next != PROTOCOL_DESTINATION && next != PROTOCOL_MOBILITY)
+			return -1;
+		if (bpf_skb_load_bytes(skb, at->transport, extension, sizeof(extension)))
+			return -1;
+		if (next == PROTOCOL_FRAGMENT) {
+			at->transport += 8;
+			if (bpf_ntohs(*(__be16 *)(extension + 2)) & 0xfff8) {
+				/* Only the first fragment tells what follows other extension headers. */
+				at->fragment = true;
+				return extension[0] == PROTOCOL_TCP || extension[0] == PROTOCOL_DESTINATION ? 0 : -1;
+			}
+		} else if (next == PROTOCOL_AUTHENTICATION) {
+			at->transport += (extension[1] + 2) * 4;
+		} else {
+			at->transport += (extension[1] + 1) * 8;
+		}
+		next = extension[0];
+	}
+	return -1;
+}
+
+static __always_inline bool wanted_port(__u16 port)
+{
+	return ports[port >> 6] >> (port & 63) & 1;
+}
+
+/* Whether either port is one that was asked for. Later fragments name none and are let through. */
+static __always_inline bool wanted(struct __sk_buff *skb, const struct place *at)
+{
+	__be16 pair[2];
+
+	if (!only_ports || at->fragment)
+		return true;
+	if (bpf_skb_load_bytes(skb, at->transport, pair, sizeof(pair)))
+		return false;
+	return wanted_port(bpf_ntohs(pair[0])) || wanted_port(bpf_ntohs(pair[1]));
+}
+
+/* The length of all headers up to the payload, from the network header on. */
+static __always_inline __u32 headers_length(struct __sk_buff *skb, const struct place *at)
+{
+	__u32 length = at->transport - at->network;
+	__u8 offset;
+
+	if (!at->fragment && !bpf_skb_load_bytes(skb, at->transport + 12, &offset, 1))
+		length += (offset >> 4) * 4;
+	return length;
+}
+
+/* Counts a record without room by the payload that it would have carried. */
+static __always_inline void lose(struct __sk_buff *skb, const struct place *at)
+{
+	__u32 headers = headers_length(skb, at);
+
+	count_lost(at->length > headers ? at->length - headers : 0);
+}
+
+/*
+ * `length` as a helper wants it: in 64 bits and within [1, limit] for every verifier since 5.8, none
+ * of which but the newest learns from a comparison with 0. The empty asm keeps the compiler from
+ * using what it knows of `length` itself in place of what was compared. 0 where it is out of bounds.
+ */
+static __always_inline __u64 bounded(__u32 length, const __u32 limit)
+{
+	__u64 last = (__u64)length - 1;
+
+	asm volatile("" : "+r"(last));
+	return last > limit - 1 ? 0 : last + 1;
+}
+
+static __always_inline void describe(struct __sk_buff *skb, struct packet_record *record, __u32 length, __u8 flags)
+{
+	record->time = bpf_ktime_get_ns();
+	record->interface = skb->ifindex;
+	record->length = length;
+	record->captured = length;
+	record->type = skb->pkt_type;
+	record->flags = flags;
+	record->unused = 0;
+}
+
+/*
+ * Hands up one part of a packet too long for one record: its headers, then payload from `done` on.
+ * Lengths, sequence number and flags become the part's own; checksums stay what they were.
+ */
+static __always_inline void hand_up_part(struct __sk_buff *skb, const struct place *at, __u32 headers, __u32 done,
+					 __u32 count)
+{
+	struct packet_record *record;
+	__u32 transport = (at->transport - at->network) & (PART_HEADERS - 1);
+	__u64 own = bounded(headers, PART_HEADERS);
+	__u64 payload = bounded(count, PART_BYTES);
+	__u32 length = headers + count;
+	__u8 *tcp;
+
+	if (!own || !payload)
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + PART_HEADERS + PART_BYTES, 0);
+	if (!record) {
+		count_lost(count);
+		return;
+	}
+	if (bpf_skb_load_bytes(skb, at->network, record->bytes, own) ||
+	    bpf_skb_load_bytes(skb, at->network + headers + done, record->bytes + own, payload)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	if (at->v6) {
+		*(__be16 *)(record->bytes + 4) = bpf_htons(length - 40);
+		/* A jumbo payload option would contradict it: pad in its place. */
+		if (record->bytes[6] == PROTOCOL_HOP_BY_HOP && record->bytes[42] == 0xc2) {
+			record->bytes[42] = 1;
+			*(__u32 *)(record->bytes + 44) = 0;
+		}
+	} else {
+		*(__be16 *)(record->bytes + 2) = bpf_htons(length);
+	}
+	tcp = record->bytes + transport;
+	for (int i = 0, carry = 0; i < 4; i++) {
+		__u32 sum = tcp[7 - i] + (done >> (8 * i) & 255) + carry;
+
+		tcp[7 - i] = sum;
+		carry = sum >> 8;
+	}
+	if (at->network + headers + done + count < at->network + at->length)
+		tcp[13] &= ~(TCP_FIN | TCP_PSH);
+	describe(skb, record, length, PACKET_PART);
+	submit(record, sizeof(*record) + PART_HEADERS + PART_BYTES + 8);
+}
+
+/*
+ * Hands up a packet longer than a record: BIG TCP. A global function, so that the verifier looks at
+ * it once and not for every way that leads to it; those take scalars alone on older kernels.
+ */
+__noinline int hand_up_in_parts(struct __sk_buff *skb, __u32 network, __u32 transport, __u32 length, __u32 v6)
+{
+	struct place at = { .network = network, .transport = transport, .length = length, .v6 = v6 };
+	__u32 headers = headers_length(skb, &at);
+
+	if (headers >= PART_HEADERS || headers >= length) {
+		count_lost(length);
+		return 0;
+	}
+	for (__u32 i = 0; i < PARTS; i++) {
+		__u32 done = i * PART_BYTES;
+		__u32 left = length - headers - done;
+
+		if (headers + done >= length)
+			break;
+		hand_up_part(skb, &at, headers, done, left < PART_BYTES ? left : PART_BYTES);
+	}
+	return 0;
+}
+
+/* Hands up a packet in a record of `capacity`, a constant, as a reserve's size must be; whether there
+ * was room. */
+static __always_inline bool hand_up(struct __sk_buff *skb, const struct place *at, const __u32 capacity)
+{
+	struct packet_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + capacity, 0);
+	__u64 length = bounded(at->length, capacity);
+
+	if (!record)
+		return false;
+	if (!length || bpf_skb_load_bytes(skb, at->network, record->bytes, length)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return true;
+	}
+	describe(skb, record, length, 0);
+	submit(record, sizeof(*record) + capacity + 8);
+	return true;
+}
+
+/* With its header of 24 bytes and the ring's own 8, a record takes a power of two or half of one. */
+static __always_inline bool hand_up_whole(struct __sk_buff *skb, const struct place *at)
+{
+	if (at->length <= 96)
+		return hand_up(skb, at, 96);
+	if (at->length <= 224)
+		return hand_up(skb, at, 224);
+	if (at->length <= 480)
+		return hand_up(skb, at, 480);
+	if (at->length <= 992)
+		return hand_up(skb, at, 992);
+	if (at->length <= 1504)
+		return hand_up(skb, at, 1504);
+	if (at->length <= 2016)
+		return hand_up(skb, at, 2016);
+	if (at->length <= 4064)
+		return hand_up(skb, at, 4064);
+	if (at->length <= 8160)
+		return hand_up(skb, at, 8160);
+	if (at->length <= 16352)
+		return hand_up(skb, at, 16352);
+	if (at->length <= 32736)
+		return hand_up(skb, at, 32736);
+	return hand_up(skb, at, RECORD_BYTES);
+}
+
+SEC("socket")
+int packets(struct __sk_buff *skb)
+{
+	struct place at = {};
+	__u8 head[40];
+
+	/* Loopback shows each packet twice. */
+	if (skb->ifindex == LOOPBACK_IFINDEX && (skb->pkt_type == PACKET_OUTGOING) == loopback_incoming)
+		return 0;
+	if (find_network(skb, &at.network))
+		return 0;
+	if (bpf_skb_load_bytes(skb, at.network, head, 20))
+		return 0;
+	if (head[0] >> 4 == 4) {
+		if (read_ipv4(skb, head, &at))
+			return 0;
+	} else if (head[0] >> 4 == 6) {
+		if (read_ipv6(skb, head, &at))
+			return 0;
+	} else {
+		return 0;
+	}
+	if (!wanted(skb, &at))
+		return 0;
+
+	if (at.length <= RECORD_BYTES) {
+		if (!hand_up_whole(skb, &at))
+			lose(skb, &at);
+		return 0;
+	}
+	return at.fragment ? 0 : hand_up_in_parts(skb, at.network, at.transport, at.length, at.v6);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
