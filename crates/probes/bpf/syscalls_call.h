@@ -157,6 +157,7 @@ static __always_inline enum descriptor sock_of_descriptor(struct task_struct *ta
 {
 	struct fdtable *table = LOAD(task, files, fdt);
 	struct file **place = LOAD(table, fd);
+	struct socket *socket;
 	struct file *file;
 
 	*sk = NULL;
@@ -166,7 +167,8 @@ static __always_inline enum descriptor sock_of_descriptor(struct task_struct *ta
 		return DESCRIPTOR_CLOSED;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return DESCRIPTOR_FILE;
-	*sk = BPF_CORE_READ((struct socket *)BPF_CORE_READ(file, private_data), sk);
+	socket = BPF_CORE_READ(file, private_data);
+	*sk = BPF_CORE_READ(socket, sk);
 	return DESCRIPTOR_SOCKET;
 }
 

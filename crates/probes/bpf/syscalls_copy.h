@@ -86,7 +86,7 @@ struct walk {
 	__u32 gathered; /* how many bytes stand in `bytes` */
 	struct data_record next; /* what the next record begins with */
 	struct data_record gather;
-	__u8 bytes[2 * RECORD_BYTES]; /* follows `gather`, as its bytes */
+	__u8 bytes[RECORD_BYTES + GATHER_BELOW]; /* follows `gather`, as its bytes */
 };
 _Static_assert(__builtin_offsetof(struct walk, bytes) == __builtin_offsetof(struct walk, gather) + sizeof(struct data_record), "");
 
@@ -129,7 +129,7 @@ static __always_inline void gather(struct walk *walk, __u32 length)
 		walk->gather = walk->next;
 	at &= RECORD_BYTES - 1;
 	asm volatile("" : "+r"(length));
-	length &= RECORD_BYTES - 1;
+	length &= GATHER_BELOW - 1;
 	if (bpf_probe_read_user(&walk->bytes[at], length, (void *)walk->buffers.base)) {
 		flush(walk);
 		tell_missing(&walk->next, length, CAUSE_UNREADABLE);

@@ -71,16 +71,18 @@ static __always_inline __u32 process_of(struct task_struct *task)
 	pid = BPF_CORE_READ(task, group_leader, thread_pid);
 	level = BPF_CORE_READ(pid, level);
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < PID_NAMESPACE_DEPTH; i++) {
+	for (__u32 i = 0; i < PID_NAMESPACE_DEPTH; i++) {
 		struct {
 			int number;
 			struct pid_namespace *namespace;
 		} entry;
+		struct pid_namespace *namespace;
 		void *place = (void *)pid + bpf_core_field_offset(pid->numbers) + i * sizeof(entry);
 
 		if (i > level || bpf_probe_read_kernel(&entry, sizeof(entry), place))
 			break;
-		if (BPF_CORE_READ(entry.namespace, ns.inum) == pid_namespace)
+		namespace = entry.namespace;
+		if (BPF_CORE_READ(namespace, ns.inum) == pid_namespace)
 			return entry.number;
 	}
 	return 0;

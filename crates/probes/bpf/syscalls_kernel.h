@@ -8,7 +8,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
-#define BPF_MAP_TYPE_PROG_ARRAY 3
+/* BPF_PROG gives every program a context that most have no use for. */
+#pragma clang diagnostic ignored "-Wunused-parameter"
+
 
 #define AF_UNIX 1
 #define AF_INET 2
@@ -78,6 +80,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
@@ -87,7 +90,6 @@ struct socket;
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
-	unsigned long sk_flags;
 	int sk_err;
 	__u16 sk_type;
 	__u16 sk_protocol;

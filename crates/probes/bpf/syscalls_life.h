@@ -57,7 +57,7 @@ static __always_inline void established(struct sock *sk, struct tcp_sock *tcp, s
 }
 
 /* Our FIN is about to go, or the peer's has come. */
-static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct socket_state *state, int from, int to, __u64 time)
+static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct socket_state *state, int to, __u64 time)
 {
 	__u32 received = received_of(sk, tcp);
 	__u32 sent = LOAD(tcp, write_seq);
@@ -85,6 +85,8 @@ static __always_inline void gone(struct sock *sk, struct tcp_sock *tcp, struct s
 
 	if (from == TCP_SYN_SENT)
 		return;
+	/* One load from either of two places would be, to the verifier, of no known kind. */
+	asm volatile("" : "+r"(sent));
 	if (state->flags & SOCKET_SENT_ENDED)
 		sent = state->sent;
 	if (LOAD(sk, sk_err) && !(state->flags & SOCKET_SENT_ENDED && state->flags & SOCKET_RECEIVED_ENDED))
@@ -123,7 +125,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 		gone(sk, tcp, state, from, time);
 		bpf_map_delete_elem(&sockets, &key);
 	} else if (state) {
-		ending(sk, tcp, state, from, to, time);
+		ending(sk, tcp, state, to, time);
 	}
 	return 0;
 }

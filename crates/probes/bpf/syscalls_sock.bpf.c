@@ -79,7 +79,7 @@ static __always_inline __u32 message_index(const struct call *call, struct sock 
  * sockets of its own while it serves a call on a file. A descriptor that was closed, or is another
  * socket's by now, was this one's when the call began.
  */
-static __always_inline bool is_callers(const struct call *call, struct sock *sk, struct task_struct *task)
+static __always_inline bool is_callers(const struct call *call, struct task_struct *task)
 {
 	struct sock *found;
 
@@ -115,7 +115,7 @@ static __always_inline bool transferred(struct sock *sk, __u32 moved, int flags,
 		tell_blind(task, BLIND_IO_URING, header.time);
 	if (cause == CAUSE_COMPAT)
 		tell_blind(task, BLIND_COMPAT, header.time);
-	if (!cause && !is_callers(&call, sk, task))
+	if (!cause && !is_callers(&call, task))
 		cause = CAUSE_KERNEL;
 	/* Thrown away on the way in, as the caller wished. */
 	if (!cause && direction == RECEIVED && flags & MSG_TRUNC && LOAD(sk, __sk_common.skc_family) != AF_UNIX)
@@ -172,4 +172,4 @@ int BPF_PROG(sock_recv_on, struct sock *sk, int moved, int flags)
 	return 0;
 }
 
-char license[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -125,7 +125,7 @@ static __always_inline __u64 owner_of(struct task_struct *task)
 
 static __always_inline bool flag_of(struct sock *sk, int flag)
 {
-	return LOAD(sk, sk_flags) >> flag & 1;
+	return LOAD(sk, __sk_common.skc_flags) >> flag & 1;
 }
 
 /* The inode number of a socket; 0 while it waits to be accepted. */
