@@ -4,6 +4,7 @@
 //! rest is doing: a [`Tap`] moves raw records into a [`Batch`], a [`Decoder`] makes events of them.
 
 pub mod kernel;
+pub mod syscalls;
 
 use std::time::Duration;
 

@@ -83,6 +83,7 @@ _Static_assert(__builtin_offsetof(struct state_record, received) == 28, "");
 #define FACTS_CLIENT 1 /* it called connect */
 #define FACTS_SERVER 2 /* it was accepted */
 #define FACTS_EXISTS 4 /* it existed when tracing began, and was seen in the table of files */
+#define FACTS_LISTENS 16 /* it listened when tracing began; no id */
 #define FACTS_BORN 8   /* it was made after tracing began: its counters began at 0 */
 
 /* Who holds a socket and what it connects: sent before all else, and again when the owner changes. */
@@ -99,7 +100,11 @@ struct facts_record {
 	__u32 namespace; /* the network namespace's inode number */
 	__u16 local_port; /* host order, as the next */
 	__u16 remote_port;
-	__u8 local[16]; /* IPv4 in the first four bytes; of a Unix socket its inode number, 0 where it has none yet */
+	/*
+	 * IPv4 in the first four bytes. Of a Unix socket its inode number, 0 where it has none yet or
+	 * no longer, and the address of its structure, which is its own while either end lives.
+	 */
+	__u8 local[16];
 	__u8 remote[16];
 	char command[16]; /* of the process's leader */
 };

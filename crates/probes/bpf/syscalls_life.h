@@ -162,14 +162,20 @@ static __always_inline void existed(struct sock *sk, struct task_struct *task)
 	__u64 key = (__u64)sk;
 	struct socket_state *state;
 
-	switch (LOAD(sk, __sk_common.skc_state)) {
-	case TCP_CLOSE:
-	case TCP_LISTEN:
-	case TCP_SYN_SENT:
-		return;
-	}
 	if (!family || !wanted_socket(sk) || !wanted_process(task) || bpf_map_lookup_elem(&sockets, &key))
 		return;
+	switch (LOAD(sk, __sk_common.skc_state)) {
+	case TCP_CLOSE:
+	case TCP_SYN_SENT:
+		return;
+	case TCP_LISTEN:
+		if (family != AF_UNIX) {
+			struct socket_state listens = { .flags = SOCKET_LISTENS };
+
+			tell_facts(sk, task, &listens, time);
+		}
+		return;
+	}
 	if (family == AF_UNIX) {
 		state = keep_unix(sk, SOCKET_WANTED | SOCKET_EXISTED, inode_of(sk), time);
 	} else {

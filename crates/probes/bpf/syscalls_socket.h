@@ -19,6 +19,7 @@
 #define SOCKET_EXISTED 512
 #define SOCKET_WANTED 1024   /* a wanted process had it in its hands */
 #define SOCKET_NAMED 2048
+#define SOCKET_LISTENS 8192
 #define SOCKET_REFUSED 4096  /* its bytes mean nothing to us (kernel TLS) */
 
 /* A socket that is traced. */
@@ -229,13 +230,20 @@ static __always_inline void tell_facts(struct sock *sk, struct task_struct *task
 	record->kind = RECORD_FACTS;
 	record->family = LOAD(sk, __sk_common.skc_family);
 	record->flags = (state->flags & SOCKET_CLIENT ? FACTS_CLIENT : 0) | (state->flags & SOCKET_SERVER ? FACTS_SERVER : 0) |
-			(state->flags & SOCKET_EXISTED ? FACTS_EXISTS : 0) | (state->flags & SOCKET_BORN ? FACTS_BORN : 0);
+			(state->flags & SOCKET_EXISTED ? FACTS_EXISTS : 0) | (state->flags & SOCKET_BORN ? FACTS_BORN : 0) |
+			(state->flags & SOCKET_LISTENS ? FACTS_LISTENS : 0);
 	record->id = state->id;
 	record->time = time;
 	record->namespace = LOAD(sk, __sk_common.skc_net.net, ns.inum);
 	if (record->family == AF_UNIX) {
-		*(__u64 *)record->local = state->inode;
-		*(__u64 *)record->remote = inode_of(BPF_CORE_READ((struct unix_sock *)sk, peer));
+		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		__u64 *local = (__u64 *)record->local;
+		__u64 *remote = (__u64 *)record->remote;
+
+		local[0] = state->inode;
+		local[1] = (__u64)sk;
+		remote[0] = inode_of(peer);
+		remote[1] = (__u64)peer;
 	} else {
 		record->local_port = LOAD(sk, __sk_common.skc_num);
 		record->remote_port = bpf_ntohs(LOAD(sk, __sk_common.skc_dport));
