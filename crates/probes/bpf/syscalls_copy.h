@@ -151,9 +151,7 @@ static __always_inline bool step(struct walk *walk)
 
 	if (!length)
 		return false;
-	if (!walk->buffers.length) {
-		if (next_buffer(&walk->buffers))
-			return true;
+	if (!walk->buffers.length && !next_buffer(&walk->buffers)) {
 		flush(walk);
 		tell_missing(&walk->next, length, CAUSE_UNREADABLE);
 		walk->left = 0;
@@ -171,6 +169,8 @@ static __always_inline bool step(struct walk *walk)
 		length = walk->room;
 	if (length > RECORD_BYTES)
 		length = RECORD_BYTES;
+	if (!length)
+		return true; /* an empty buffer */
 	if (length < GATHER_BELOW) {
 		gather(walk, length);
 	} else {
