@@ -6,6 +6,7 @@
 //! and one line of [`REGISTRY`].
 
 mod feed;
+pub mod http2;
 mod message;
 mod outbox;
 mod parser;
