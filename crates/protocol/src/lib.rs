@@ -11,6 +11,8 @@ mod message;
 mod outbox;
 mod parser;
 mod recognition;
+mod smtp;
+mod tls;
 mod value;
 
 pub use feed::{Feed, Window};
@@ -21,7 +23,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[];
+pub static REGISTRY: &[&dyn Protocol] = &[&smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
