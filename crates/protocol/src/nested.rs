@@ -95,7 +95,14 @@ impl Nested {
     }
 
     /// Says that bytes went by unseen.
-    pub fn gap(&mut self, direction: Direction, length: u64, cause: l7trace_event::Cause, at: Timestamp, out: &mut Outbox) {
+    pub fn gap(
+        &mut self,
+        direction: Direction,
+        length: u64,
+        cause: l7trace_event::Cause,
+        at: Timestamp,
+        out: &mut Outbox,
+    ) {
         if length > 0 {
             self.feed(direction, Input::Gap { length, cause }, at, out);
         }

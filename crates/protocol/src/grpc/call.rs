@@ -162,8 +162,7 @@ fn describe(message: &mut Message, deframer: Option<&Deframer>, reader: &Reader<
 }
 
 fn shown(piece: &Piece, message: &Message, coding: Option<&[u8]>, reader: &Reader<'_>) -> Value {
-    let mut fields =
-        vec![named("size", Value::from(piece.size)), named("at", Value::from(piece.at.to_string()))];
+    let mut fields = vec![named("size", Value::from(piece.size)), named("at", Value::from(piece.at.to_string()))];
     if piece.compressed {
         fields.push(named("compressed", Value::Bool(true)));
     }

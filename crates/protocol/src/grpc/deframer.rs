@@ -166,8 +166,15 @@ impl Deframer {
         }
         let size = u32::from_be_bytes(length);
         self.remaining = size.into();
-        self.current =
-            Some(Piece { size, at, compressed: flags & 1 != 0, is_trailers, body: Vec::new(), holed: false, whole: false });
+        self.current = Some(Piece {
+            size,
+            at,
+            compressed: flags & 1 != 0,
+            is_trailers,
+            body: Vec::new(),
+            holed: false,
+            whole: false,
+        });
         if size == 0 {
             self.complete(at);
         }

@@ -15,6 +15,8 @@ pub(super) fn name(code: u32) -> String {
         0xb => "ENHANCE_YOUR_CALM",
         0xc => "INADEQUATE_SECURITY",
         0xd => "HTTP_1_1_REQUIRED",
+        // What stands for a code that was not seen.
+        u32::MAX => "unknown error code",
         _ => return format!("error code {code}"),
     };
     name.to_owned()

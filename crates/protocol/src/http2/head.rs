@@ -111,7 +111,8 @@ fn looks_secret(value: &[u8]) -> bool {
     }
     let Some(equals) = memchr::memchr(b'=', value) else { return false };
     let name = &value[..equals];
-    let is_token = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!$%&*+~^`'#|".contains(byte));
+    let is_token =
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!$%&*+~^`'#|".contains(byte));
     is_token && !DIRECTIVES.contains(&name)
 }
 

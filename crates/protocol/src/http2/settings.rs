@@ -24,10 +24,10 @@ impl Announced {
         for setting in payload.chunks_exact(6) {
             let id = u16::from_be_bytes([setting[0], setting[1]]);
             let value = number(setting, 2).unwrap_or_default();
-            match self.values.iter_mut().find(|(known, _)| *known == id) {
-                Some((_, known)) => *known = value,
-                None if self.values.len() < MOST_KEPT => self.values.push((id, value)),
-                None => {}
+            if let Some((_, known)) = self.values.iter_mut().find(|(known, _)| *known == id) {
+                *known = value;
+            } else if self.values.len() < MOST_KEPT {
+                self.values.push((id, value));
             }
         }
     }

@@ -1,11 +1,13 @@
 //! One stream: its two messages as they come together, frame by frame.
 
-use l7trace_event::{Cause, Direction, End, Timestamp};
+use l7trace_event::{Cause, Direction, Timestamp};
 
 use super::head;
 use crate::content;
 use crate::grpc::{self, Deframer};
-use crate::{Completeness, Mark, Message, Nested, Outbox, OwnedChunk, Role};
+use crate::{
+    Attribute, Completeness, End, Handshake, Key, Mark, Message, Nested, Next, Outbox, OwnedChunk, Role, Settings,
+};
 
 /// A stream that is not over.
 pub(super) struct Stream {
@@ -68,8 +70,8 @@ pub(super) enum Over {
     Reset { by: Direction, code: u32, name: String, at: Mark },
     /// GOAWAY says that it was not processed.
     NotProcessed(String),
-    /// The connection ended.
-    Connection(End),
+    /// The connection ended: how, by direction of the message.
+    Connection([End; 2]),
     /// Too many streams were open.
     Evicted,
 }
@@ -77,11 +79,6 @@ pub(super) enum Over {
 impl Stream {
     pub(super) fn new(id: u32) -> Stream {
         Stream { id, request: Half::new(), response: Half::new(), tunnel: Tunnel::None, held: 0 }
-    }
-
-    /// Whether the server promised it.
-    fn is_pushed(&self) -> bool {
-        self.id.is_multiple_of(2)
     }
 
     /// The half that frames of this direction belong to.
@@ -92,14 +89,69 @@ impl Stream {
         }
     }
 
+    /// The same, to look at.
+    pub(super) fn half_of(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::ClientToServer => &self.request,
+            Direction::ServerToClient => &self.response,
+        }
+    }
+
     /// The message of a half, made where there is none.
-    pub(super) fn message<'a>(&'a mut self, direction: Direction, first: Mark, out: &mut Outbox) -> &'a mut Message {
+    pub(super) fn message(&mut self, direction: Direction, first: Mark, out: &mut Outbox) -> &mut Message {
         let role = match direction {
             Direction::ClientToServer => Role::Request,
             Direction::ServerToClient => Role::Response,
         };
         let id = self.id;
         self.half(direction).message.get_or_insert_with(|| message(id, direction, role, first, out))
+    }
+
+    /// Takes a promise as the request of this stream.
+    pub(super) fn promise(&mut self, parent: u32, first: Mark, out: &mut Outbox) {
+        let mut message = message(self.id, Direction::ServerToClient, Role::Request, first, out);
+        message.note("pushed");
+        message.fact("promised_on", parent);
+        self.request.message = Some(message);
+    }
+
+    /// Takes the request of an HTTP/1 upgrade as the request of this stream, which has ended.
+    pub(super) fn upgraded(&mut self, mut message: Box<Message>) {
+        message.protocol = "http2";
+        message.role = Role::Request;
+        message.key = Key { space: 0, id: u64::from(self.id) };
+        message.fact("stream", self.id);
+        message.note("upgraded from HTTP/1");
+        self.request.body_unknown = message.body_bytes.is_none();
+        self.request.body_bytes = message.body_bytes.unwrap_or_default();
+        self.request.body_kept = !message.body_truncated;
+        self.request.message = Some(message);
+        (self.request.phase, self.request.headed) = (Phase::Ended, true);
+    }
+
+    /// Pushes both messages of a CONNECT that was granted, and opens the tunnel.
+    pub(super) fn open_tunnel(&mut self, settings: &Settings, out: &mut Outbox) {
+        let Tunnel::Asked(early) = std::mem::replace(&mut self.tunnel, Tunnel::None) else { return };
+        self.request.finish(&Over::Ended, true, settings.body_limit);
+        self.response.finish(&Over::Ended, false, settings.body_limit);
+        let handshake = Handshake { request: self.request.message.clone(), response: self.response.message.clone() };
+        let protocol = handshake.request.as_ref().and_then(|request| request.header(":protocol"));
+        let next = match protocol {
+            None => Next::Recognise,
+            Some(name) => match crate::REGISTRY.iter().find(|known| known.name().as_bytes() == name) {
+                Some(known) => Next::Protocol(known.name()),
+                None => Next::Protocol(""),
+            },
+        };
+        for message in [self.request.message.take(), self.response.message.take()].into_iter().flatten() {
+            out.push(message);
+        }
+        let facts = vec![Attribute::new("stream", self.id)];
+        let mut nested = Nested::new(next, Some(Box::new(handshake)), settings, u64::from(self.id), facts);
+        for chunk in early {
+            nested.bytes(chunk.direction, &chunk.bytes, chunk.position, chunk.at, out);
+        }
+        self.tunnel = Tunnel::Open(Box::new(nested));
     }
 
     /// What it holds in memory, about.
@@ -124,24 +176,20 @@ impl Stream {
     /// Pushes what there is of both messages, finished as far as they ever will be.
     pub(super) fn close(mut self, over: &Over, body_limit: usize, schema: Option<&dyn grpc::Schema>, out: &mut Outbox) {
         if let Tunnel::Open(nested) = &mut self.tunnel {
-            let (end, at) = match over {
-                Over::Connection(end) => (*end, Timestamp::default()),
-                Over::Reset { at, .. } => (End::Reset, at.at),
-                _ => (End::Closed, Timestamp::default()),
-            };
             for direction in Direction::BOTH {
+                let (end, at) = match over {
+                    Over::Connection(ends) => (ends[direction.index()], Timestamp::default()),
+                    Over::Reset { at, .. } => (End::Reset, at.at),
+                    Over::Evicted => (End::Unknown, Timestamp::default()),
+                    Over::Ended | Over::NotProcessed(_) => (End::Closed, Timestamp::default()),
+                };
                 nested.end(direction, end, at, out);
             }
             return;
         }
         self.explain(over, out);
-        let pushed = self.is_pushed();
-        for (half, is_request) in [(&mut self.request, true), (&mut self.response, false)] {
-            if is_request && pushed {
-                continue;
-            }
-            half.finish(over, is_request, body_limit);
-        }
+        self.request.finish(over, true, body_limit);
+        self.response.finish(over, false, body_limit);
         self.finish_calls(schema, body_limit);
         for message in [self.request.message, self.response.message].into_iter().flatten() {
             out.push(message);
@@ -149,10 +197,14 @@ impl Stream {
     }
 
     /// Pushes the request alone: its direction has ended, the response may still come.
-    pub(super) fn close_request(&mut self, end: End, body_limit: usize, schema: Option<&dyn grpc::Schema>, out: &mut Outbox) {
-        if !self.is_pushed() {
-            self.request.finish(&Over::Connection(end), true, body_limit);
-        }
+    pub(super) fn close_request(
+        &mut self,
+        end: End,
+        body_limit: usize,
+        schema: Option<&dyn grpc::Schema>,
+        out: &mut Outbox,
+    ) {
+        self.request.finish(&Over::Connection([end; 2]), true, body_limit);
         self.finish_calls(schema, body_limit);
         self.request.phase = Phase::Ended;
         if let Some(message) = self.request.message.take() {
@@ -257,6 +309,11 @@ impl Half {
         }
     }
 
+    /// Whether messages are looked for in its body.
+    pub(super) fn expects_messages(&self) -> bool {
+        self.deframer.is_some()
+    }
+
     /// Takes body bytes that were seen.
     pub(super) fn body(&mut self, bytes: &[u8], at: Timestamp, body_limit: usize) {
         self.body_bytes += bytes.len() as u64;
@@ -296,13 +353,16 @@ impl Half {
         let proven = self.is_proven_whole();
         let Some(message) = &mut self.message else { return };
         message.body_bytes = (!self.body_unknown).then_some(self.body_bytes);
-        content::undo(message, self.body_kept, body_limit);
+        if body_limit > 0 {
+            content::undo(message, self.body_kept, body_limit);
+        }
         if self.unknown {
             message.note(head::UNKNOWN_ENTRY);
         }
         let ended = self.phase == Phase::Ended;
         message.completeness = if message.completeness == Completeness::Partial
             || self.unknown
+            || self.body_unknown
             || !self.headed && self.body_bytes + message.bytes > 0
             || self.torn && !proven
         {
@@ -313,9 +373,10 @@ impl Half {
             match over {
                 // A whole answer came: the rest of the request was not needed.
                 Over::Reset { .. } if is_request => Completeness::Whole,
-                Over::Reset { .. } | Over::Connection(End::Closed | End::Reset) => Completeness::Cut,
+                Over::Reset { .. } => Completeness::Cut,
+                Over::Connection(ends) if ends[usize::from(!is_request)] != End::Unknown => Completeness::Cut,
                 Over::Ended => Completeness::Whole,
-                Over::NotProcessed(_) | Over::Connection(End::Unknown) | Over::Evicted => Completeness::Unfinished,
+                Over::NotProcessed(_) | Over::Connection(_) | Over::Evicted => Completeness::Unfinished,
             }
         };
     }
