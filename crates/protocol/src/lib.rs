@@ -5,6 +5,7 @@
 //! streams by what they say and makes parsers for them. Every protocol is one folder of this crate
 //! and one line of [`REGISTRY`].
 
+mod amqp;
 #[expect(dead_code, reason = "the parsers that use it come one after another")]
 mod content;
 mod feed;
@@ -28,7 +29,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&http2::Http2, &smtp::Smtp, &tls::Tls];
+pub static REGISTRY: &[&dyn Protocol] = &[&http2::Http2, &amqp::Amqp, &smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

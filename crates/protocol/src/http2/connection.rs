@@ -345,6 +345,7 @@ impl Connection {
     }
 
     /// Bytes of a DATA frame that were not seen: of its body, and of its framing or padding.
+    #[expect(clippy::too_many_arguments, reason = "a gap is a place, an extent and a cause")]
     pub(super) fn data_missing(
         &mut self,
         direction: Direction,

@@ -89,13 +89,13 @@ fn read(prefix: Prefix<'_>) -> Read {
         let Some(payload) = payload else { break };
         read.frames += 1;
         match header.kind {
-            frame::HEADERS => match resync::direction_of(resync::block_of(&header, payload).unwrap_or_default()) {
-                Some(direction) => {
+            frame::HEADERS => {
+                let block = resync::block_of(&header, payload).unwrap_or_default();
+                if let Some(direction) = resync::direction_of(block) {
                     read.blocks += 1;
                     read.direction = Some(direction);
                 }
-                None => {}
-            },
+            }
             frame::SETTINGS | frame::PING | frame::GOAWAY => read.control += 1,
             frame::WINDOW_UPDATE if header.stream == 0 => read.control += 1,
             frame::PUSH_PROMISE => read.direction = Some(Direction::ServerToClient),

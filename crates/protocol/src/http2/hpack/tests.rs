@@ -194,10 +194,12 @@ fn string(text: &[u8], coded: bool, block: &mut Vec<u8>) {
     block.extend_from_slice(&bytes);
 }
 
+/// Blocks with what they decode to.
+type Blocks = Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>;
 type Choices = Vec<(Option<u8>, Vec<(u8, u8, Vec<u8>)>)>;
 
-/// Blocks made at random, each with what it decodes to.
-fn encoded(choices: Choices) -> Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)> {
+/// Blocks made at random.
+fn encoded(choices: Choices) -> Blocks {
     let mut encoder = Encoder { table: Vec::new(), capacity: 4096 };
     let blocks = choices.into_iter().map(|(resize, fields)| {
         let mut block = Vec::new();
