@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod device;
+pub mod http2;
 pub mod netns;
 pub mod packet;
 #[cfg(feature = "schema")]
