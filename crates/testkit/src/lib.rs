@@ -2,6 +2,7 @@
 //! for what puts bytes in order, with a listener that checks what comes out; fuzz targets.
 
 pub mod conversation;
+pub mod fuzz;
 pub mod heard;
 pub mod script;
 pub mod told;
