@@ -166,8 +166,13 @@ fn delivered(listener: &Listener, direction: Direction) -> Vec<Option<u8>> {
     listener.bytes.get(&(1, side)).cloned().unwrap_or_default()
 }
 
+/// How many journeys are made: few every day, as many as are asked for otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// With the handshake seen and everything within the grace: every byte that any witness brought
     /// is delivered, at its place, and nothing else is.
