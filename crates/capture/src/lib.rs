@@ -7,8 +7,13 @@ pub mod decode;
 pub mod file;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod kernel;
+pub mod live;
 mod note;
+pub mod owner;
+pub mod packets;
 pub mod record;
+pub mod syscalls;
 
 use std::time::Duration;
 
@@ -36,6 +41,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether it holds nothing for a decoder.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.warnings.is_empty()
+    }
+
     /// Makes it empty, to be filled again without allocating.
     pub fn clear(&mut self) {
         self.bytes.clear();

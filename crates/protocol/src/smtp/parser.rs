@@ -128,9 +128,13 @@ impl Parser for SmtpParser {
 
     fn skippable(&self, direction: Direction) -> u64 {
         match self.mode {
-            Mode::Chunk(left) if direction == ClientToServer && self.settings.body_limit == 0 => {
-                // The header section is wanted even where no body is.
-                if self.current_mail().is_some_and(|mail| mail.size > 64 << 10) { left } else { 0 }
+            // The header section is wanted even where no body is.
+            Mode::Chunk(left)
+                if direction == ClientToServer
+                    && self.settings.body_limit == 0
+                    && self.current_mail().is_some_and(|mail| mail.size > 64 << 10) =>
+            {
+                left
             }
             _ => 0,
         }
@@ -499,11 +503,9 @@ impl SmtpParser {
         if pending.kind == Kind::Data {
             match self.mode {
                 Mode::Waiting(Verdict::Data) => self.mode = Mode::Command,
-                Mode::Data(dots) => {
-                    // The server took a looser end for the end, and it is the one who decides.
-                    if dots.loose_end || dots.uncertain || reply.code / 100 == 2 {
-                        self.data_over(dots, out);
-                    }
+                // The server took a looser end for the end, and it is the one who decides.
+                Mode::Data(dots) if dots.loose_end || dots.uncertain || reply.code / 100 == 2 => {
+                    self.data_over(dots, out);
                 }
                 _ => {}
             }
@@ -576,10 +578,11 @@ impl SmtpParser {
             && let Some(mail) = self.mails.get_mut(&id)
         {
             mail.wire += bytes;
-            if ends && mail.ended {
-                if let Some(mail) = self.mails.remove(&id) {
-                    out.push_mail(mail, code, last);
-                }
+            if ends
+                && mail.ended
+                && let Some(mail) = self.mails.remove(&id)
+            {
+                out.push_mail(mail, code, last);
             }
         }
     }
