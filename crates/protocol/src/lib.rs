@@ -7,6 +7,7 @@
 
 mod feed;
 mod message;
+mod mqtt;
 mod outbox;
 mod parser;
 mod recognition;
@@ -21,7 +22,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&tls::Tls];
+pub static REGISTRY: &[&dyn Protocol] = &[&tls::Tls, &mqtt::Mqtt];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
