@@ -92,7 +92,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Where bytes came from and where they went, as one event saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tuple {
     /// The end that sent the bytes.
     pub source: Endpoint,

@@ -5,12 +5,17 @@
 //! holds a recogniser, then the protocol's parser, and the [`pairing`] of what the parser says.
 
 mod conversation;
+mod histogram;
 mod pairing;
 mod recogniser;
 mod record;
+mod statistics;
 mod tracker;
+mod vantage;
+mod view;
 
 pub use record::{
     Connection, ConnectionRecord, Exchange, Kind, Outcome, Peer, Record, Redaction, Step, Summary, Timings,
 };
+pub use statistics::Statistics;
 pub use tracker::{Options, Receiver, Tracker};

@@ -5,12 +5,16 @@
 //! streams by what they say and makes parsers for them. Every protocol is one folder of this crate
 //! and one line of [`REGISTRY`].
 
+mod amqp;
+#[expect(dead_code, reason = "the parsers that use it come one after another")]
+mod content;
 mod feed;
 mod message;
 mod mqtt;
 mod outbox;
 mod parser;
 mod recognition;
+mod smtp;
 mod tls;
 mod value;
 
@@ -22,7 +26,7 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&tls::Tls, &mqtt::Mqtt];
+pub static REGISTRY: &[&dyn Protocol] = &[&amqp::Amqp, &mqtt::Mqtt, &smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

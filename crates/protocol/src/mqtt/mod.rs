@@ -19,8 +19,6 @@ mod reason;
 mod recognition;
 mod version;
 
-#[cfg(test)]
-mod tests;
 
 use crate::{Parser, Protocol, Recognition, Sample, Start};
 
