@@ -114,8 +114,7 @@ impl Causal {
             (Some(_), Some(_)) => Some(Direction::ServerToClient),
             (None, None) => None,
             (client, _) => {
-                let direction =
-                    if client.is_some() { Direction::ClientToServer } else { Direction::ServerToClient };
+                let direction = if client.is_some() { Direction::ClientToServer } else { Direction::ServerToClient };
                 let many = self.waiting[direction.index()].len() > MOST_CHUNKS || self.held > MOST_HELD;
                 many.then_some(direction)
             }

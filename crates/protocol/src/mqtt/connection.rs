@@ -1,21 +1,18 @@
 //! Packets out of the bytes, gaps and ends of both directions of a connection.
 
+mod losing;
+mod reading;
+
 use std::borrow::Cow;
 
-use l7trace_event::{Cause, Direction, Timestamp};
+use l7trace_event::{Direction, Timestamp};
 
 use super::aliases::Aliases;
 use super::causal::Causal;
-use super::cursor::Malformed;
-use super::decode::{self, Decoded, Packet};
 use super::evidence;
-use super::flow::{Flow, Read};
-use super::packet::{Header, Kind};
-use super::version::{Level, UNCERTAIN, Version};
-use crate::{
-    Attribute, Chunk, Completeness, End, Feed, Input, Mark, Message, Note, Outbox, Parser, Role, Settings, Start,
-    Window,
-};
+use super::flow::Flow;
+use super::version::Version;
+use crate::{Attribute, Chunk, Feed, Input, Mark, Message, Note, Outbox, Parser, Role, Settings, Start, Window};
 
 /// Reads one MQTT connection.
 pub(super) struct Connection {
@@ -63,6 +60,7 @@ struct Rest {
     /// How many bytes of it are still to be kept as the body.
     keep: usize,
     /// Answers that were seen before the end of what they answer.
+    #[expect(clippy::vec_box, reason = "a message goes from hand to hand as its box")]
     answers: Vec<Box<Message>>,
 }
 
@@ -189,7 +187,7 @@ impl Inner {
                 Step::On => {}
                 Step::More => break,
                 Step::Lost => {
-                    window.consume(usize::MAX);
+                    window.consume(window.bytes().len());
                     self.lose(direction, chunk.at);
                 }
             }
@@ -214,147 +212,9 @@ impl Inner {
             Some(_) if window.bytes().len() < MOST_UNCLEAR => Step::More,
             _ => {
                 let to_newest = newest.saturating_sub(window.position());
-                window.consume(if to_newest == 0 { usize::MAX } else { to_newest as usize });
+                window.consume(if to_newest == 0 { window.bytes().len() } else { to_newest as usize });
                 Step::On
             }
-        }
-    }
-
-    /// Reads the packet that begins here.
-    fn packet(&mut self, direction: Direction, window: &mut Window<'_>, out: &mut Outbox) -> Step {
-        let header = match Header::read(window.bytes()) {
-            Ok(header) => header,
-            Err(Malformed::Short) => return Step::More,
-            Err(Malformed::Wrong(why)) => return self.broken(direction, why, out),
-        };
-        if self.may_be_wrong() && !header.is_plausible(direction) {
-            return self.broken(direction, "a packet that this end cannot have sent", out);
-        }
-        let available = &window.bytes()[header.size..];
-        let needed = self.needed(&header, available);
-        let Some(body) = available.get(..needed) else { return Step::More };
-        let (level, uncertain) = self.level(&header, body, direction);
-        let mut message = self.message(direction, &header, window, needed, out);
-        let mut decoded = Decoded::default();
-        let packet = Packet { header, body, level, body_limit: self.settings.body_limit };
-        let done = decode::decode(&packet, &mut message, &mut decoded);
-        if done.is_err() && self.may_be_wrong() {
-            out.recycle(message);
-            return self.broken(direction, "a packet that no version of MQTT has", out);
-        }
-        if uncertain {
-            message.note(UNCERTAIN);
-        }
-        self.judge(&header, needed, done, &mut message);
-        if let Some(level) = decoded.level {
-            self.version = Version::Known(level);
-            self.guessed = false;
-        }
-        let is_payload = header.kind == Kind::Publish && done.is_ok();
-        let before_payload = if is_payload { decoded.payload_at } else { needed };
-        let left = u64::from(header.length).saturating_sub(before_payload as u64);
-        message.body_bytes = match header.kind {
-            Kind::Publish => is_payload.then_some(left),
-            _ => Some(0),
-        };
-        if is_payload {
-            self.name_topic(direction, &decoded, &mut message);
-        }
-        let read = Read {
-            header,
-            level,
-            first: message.first,
-            end: window.position().saturating_add(header.total()),
-            acknowledged: window.acknowledged_at(window.position()),
-        };
-        let message = self.flow.relate(&read, decoded, message, out);
-        window.consume(header.size + before_payload);
-        let way = &mut self.ways[direction.index()];
-        way.packets += 1;
-        let keep = if is_payload { self.settings.body_limit } else { 0 };
-        way.state = State::Within(Rest { message, left, keep, answers: Vec::new() });
-        self.within(direction, window, out)
-    }
-
-    /// How many bytes after the fixed header must be there before the packet is read: all of them,
-    /// or those before a PUBLISH's payload.
-    fn needed(&self, header: &Header, available: &[u8]) -> usize {
-        let most = (header.length as usize).min(self.settings.head_limit);
-        if header.kind != Kind::Publish {
-            return most;
-        }
-        let levels = match &self.version {
-            Version::Known(level) => std::slice::from_ref(level),
-            Version::Open(_) => &[Level::FourOrThree, Level::Five],
-        };
-        let mut needed = 0;
-        let mut wrong = 0;
-        for level in levels {
-            match decode::publish_header_length(header, available, *level) {
-                Ok(length) => needed = needed.max(length),
-                Err(Malformed::Short) => return most.min(available.len() + 1),
-                Err(Malformed::Wrong(_)) => wrong += 1,
-            }
-        }
-        if wrong == levels.len() { most } else { needed.min(most) }
-    }
-
-    /// As what version to read a packet, and whether that is a guess.
-    fn level(&mut self, header: &Header, body: &[u8], direction: Direction) -> (Level, bool) {
-        let filters = match header.kind {
-            Kind::Suback | Kind::Unsuback => self.flow.filters_of(header.kind, body),
-            // It says its own.
-            Kind::Connect => return (Level::FourOrThree, false),
-            _ => None,
-        };
-        let packet = Packet { header: *header, body, level: Level::Five, body_limit: 0 };
-        self.version.settle(&packet, direction, filters)
-    }
-
-    fn message(
-        &mut self,
-        direction: Direction,
-        header: &Header,
-        window: &Window<'_>,
-        taken: usize,
-        out: &mut Outbox,
-    ) -> Box<Message> {
-        let mut message = out.message(super::NAME, direction, Role::OneWay);
-        message.first = window.mark(window.position());
-        message.last = window.end_mark(window.position() + (header.size + taken) as u64);
-        message.bytes = header.total();
-        if let Some(pending) = self.ways[direction.index()].pending.take() {
-            message.note(pending);
-        }
-        message
-    }
-
-    /// Counts a packet as proper or malformed, and says which.
-    fn judge(&mut self, header: &Header, needed: usize, done: Result<(), Malformed>, message: &mut Message) {
-        match done {
-            Ok(()) => self.proper = self.proper.saturating_add(u32::from(message.notes.is_empty())),
-            Err(Malformed::Short) if needed < header.length as usize => {
-                message.note("too long to be read to its end");
-                message.completeness = Completeness::Partial;
-            }
-            Err(wrong) => {
-                self.malformed += 1;
-                message.note(format!("malformed: {}", wrong.why()));
-            }
-        }
-    }
-
-    /// Resolves a topic alias, or learns it.
-    fn name_topic(&mut self, direction: Direction, decoded: &Decoded, message: &mut Message) {
-        let Some(alias) = decoded.topic_alias else { return };
-        let aliases = &mut self.ways[direction.index()].aliases;
-        if decoded.has_topic {
-            aliases.set(alias, message.text_of(message.resource).unwrap_or_default());
-            return;
-        }
-        match aliases.topic(alias) {
-            Ok(topic) => message.set_resource(topic),
-            Err(why) => message.note(format!("unknown: {why}")),
         }
     }
 
@@ -426,113 +286,4 @@ impl Inner {
         way.aliases.forget();
         self.flow.lose(direction, at);
     }
-
-    fn gap(&mut self, chunk: &Chunk<'_>, length: u64, cause: Cause, out: &mut Outbox) {
-        let direction = chunk.direction;
-        let way = &mut self.ways[direction.index()];
-        if matches!(way.state, State::Between) && way.feed.held() > 0 {
-            self.interrupted(direction, out);
-        }
-        let after = chunk.position.saturating_add(length);
-        let way = &mut self.ways[direction.index()];
-        way.feed.clear(after);
-        let mut beyond = length;
-        if let State::Within(rest) = &mut way.state {
-            let taken = rest.left.min(length);
-            rest.left -= taken;
-            rest.keep = 0;
-            beyond -= taken;
-            if let Some(message) = &mut rest.message
-                && cause.is_loss()
-            {
-                message.lost_bytes += taken;
-            }
-            if rest.left == 0 {
-                let end = Mark { position: chunk.position + taken, at: chunk.at };
-                self.finish(direction, end, out);
-            }
-        }
-        if beyond > 0 {
-            self.lose(direction, chunk.at);
-        }
-    }
-
-    /// Bytes are missing after the beginning of a packet: where its length is known, it is told as
-    /// far as it is, and where it ends is known.
-    fn interrupted(&mut self, direction: Direction, out: &mut Outbox) {
-        let Some(beginning) = self.beginning(direction, out) else { return };
-        let Beginning { mut message, left } = beginning;
-        message.completeness = Completeness::Partial;
-        message.note("bytes were lost within the packet");
-        self.ways[direction.index()].state =
-            State::Within(Rest { message: Some(message), left, keep: 0, answers: Vec::new() });
-    }
-
-    /// What can be told of a packet of which only the beginning is held.
-    fn beginning(&mut self, direction: Direction, out: &mut Outbox) -> Option<Beginning> {
-        let feed = std::mem::take(&mut self.ways[direction.index()].feed);
-        let header = Header::read(feed.bytes()).ok().filter(|header| header.kind != Kind::Reserved)?;
-        let body = feed.bytes().get(header.size..)?;
-        let first = Mark { position: feed.start(), at: feed.time_of(feed.start()) };
-        let level = match self.version {
-            Version::Known(level) => level,
-            Version::Open(_) => Level::FourOrThree,
-        };
-        let mut message = out.message(super::NAME, direction, Role::OneWay);
-        message.first = first;
-        message.last = Mark { position: feed.end(), at: feed.time_of(feed.end().saturating_sub(1)) };
-        message.bytes = header.total();
-        let mut decoded = Decoded::default();
-        let packet = Packet { header, body, level, body_limit: 0 };
-        // Whatever is missing, what was understood stands.
-        let _ = decode::decode(&packet, &mut message, &mut decoded);
-        if !matches!(header.kind, Kind::Publish | Kind::Connect) {
-            // A part of the filters, or of the reasons, is none.
-            message.resource = None;
-            decoded.filters.clear();
-            decoded.reasons.clear();
-        }
-        let end = first.position.saturating_add(header.total());
-        let read = Read { header, level, first, end, acknowledged: None };
-        let message = self.flow.relate(&read, decoded, message, out)?;
-        let left = header.total() - (header.size + body.len()) as u64;
-        Some(Beginning { message, left })
-    }
-
-    fn end(&mut self, chunk: &Chunk<'_>, end: End, out: &mut Outbox) {
-        let direction = chunk.direction;
-        let completeness = if end == End::Unknown { Completeness::Unfinished } else { Completeness::Cut };
-        let way = &mut self.ways[direction.index()];
-        way.ended = true;
-        if matches!(way.state, State::Between)
-            && way.feed.held() > 0
-            && let Some(Beginning { mut message, left }) = self.beginning(direction, out)
-        {
-            message.completeness = completeness;
-            message.bytes -= left;
-            message.body_bytes = None;
-            out.push(message);
-        }
-        let way = &mut self.ways[direction.index()];
-        way.feed = Feed::default();
-        if let State::Within(Rest { message: Some(message), left, .. }) = &mut way.state {
-            if message.completeness == Completeness::Whole {
-                message.completeness = completeness;
-            }
-            message.bytes -= (*left).min(message.bytes);
-            message.body_bytes = message.body_bytes.map(|all| all.saturating_sub(*left));
-            let last = Mark { position: message.first.position + message.bytes, at: message.last.at };
-            self.finish(direction, last, out);
-        }
-        if self.ways.iter().all(|way| way.ended) {
-            self.flow.end(out);
-        }
-    }
-}
-
-/// A packet as far as it is there.
-struct Beginning {
-    message: Box<Message>,
-    /// How many of its bytes are not.
-    left: u64,
 }

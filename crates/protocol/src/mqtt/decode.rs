@@ -73,11 +73,7 @@ pub(super) fn decode(packet: &Packet<'_>, message: &mut Message, decoded: &mut D
         Kind::Pingreq | Kind::Pingresp => {}
         Kind::Reserved => return Err(Malformed::Wrong("packet type 0 is reserved")),
     }
-    if cursor.is_empty() {
-        Ok(())
-    } else {
-        Err(Malformed::Wrong("bytes after the packet's last field"))
-    }
+    if cursor.is_empty() { Ok(()) } else { Err(Malformed::Wrong("bytes after the packet's last field")) }
 }
 
 /// Whether a packet that is all there (of a PUBLISH: its header) is what the standard allows at

@@ -74,9 +74,8 @@ fn one(
             continue;
         }
         let enough = match header.kind {
-            Kind::Publish => decode::publish_header_length(header, body, level).and_then(|length| {
-                body.get(..length).ok_or(Malformed::Short)
-            }),
+            Kind::Publish => decode::publish_header_length(header, body, level)
+                .and_then(|length| body.get(..length).ok_or(Malformed::Short)),
             _ if whole => Ok(body),
             _ => Err(Malformed::Short),
         };
@@ -118,7 +117,13 @@ fn bits_of(header: &Header, body: &[u8]) -> u32 {
         Kind::Pingreq | Kind::Pingresp => 16,
         Kind::Subscribe | Kind::Unsubscribe => 20 + body.len().min(16) as u32,
         Kind::Suback | Kind::Unsuback => 16 + 4 * u32::from(body.len() > 2),
-        Kind::Disconnect => if body.is_empty() { 16 } else { 12 },
+        Kind::Disconnect => {
+            if body.is_empty() {
+                16
+            } else {
+                12
+            }
+        }
         Kind::Auth => 12,
         Kind::Publish | Kind::Reserved => 0,
     }

@@ -19,7 +19,6 @@ mod reason;
 mod recognition;
 mod version;
 
-
 use crate::{Parser, Protocol, Recognition, Sample, Start};
 
 /// The registry's entry.

@@ -133,12 +133,7 @@ impl Header {
         let mut cursor = Cursor::new(bytes);
         let first = cursor.byte()?;
         let length = cursor.variable()?;
-        Ok(Header {
-            kind: KINDS[usize::from(first >> 4)],
-            flags: first & 0x0f,
-            size: cursor.consumed(),
-            length,
-        })
+        Ok(Header { kind: KINDS[usize::from(first >> 4)], flags: first & 0x0f, size: cursor.consumed(), length })
     }
 
     /// The whole packet's length.

@@ -44,12 +44,10 @@ impl Properties {
         let length = cursor.variable()?;
         let mut inner = Cursor::new(cursor.take(length as usize)?);
         while !inner.is_empty() {
-            properties
-                .one(&mut inner, carrier)
-                .map_err(|wrong| match wrong {
-                    Malformed::Short => Malformed::Wrong("a property runs past the properties' length"),
-                    wrong @ Malformed::Wrong(_) => wrong,
-                })?;
+            properties.one(&mut inner, carrier).map_err(|wrong| match wrong {
+                Malformed::Short => Malformed::Wrong("a property runs past the properties' length"),
+                wrong @ Malformed::Wrong(_) => wrong,
+            })?;
         }
         Ok(properties)
     }
@@ -170,8 +168,8 @@ mod tests {
 
     #[test]
     fn named_and_typed() {
-        let bytes = [&[23, 35, 0, 7, 11, 0x80, 1, 11, 2, 38, 0, 1][..], b"a", &[0, 1], b"b", &[38, 0, 0, 0, 1], b"c"]
-            .concat();
+        let bytes =
+            [&[23, 35, 0, 7, 11, 0x80, 1, 11, 2, 38, 0, 1][..], b"a", &[0, 1], b"b", &[38, 0, 0, 0, 1], b"c"].concat();
         let mut cursor = Cursor::new(&bytes);
         let properties = Properties::read(&mut cursor, Carrier::Packet(Kind::Publish)).unwrap();
         assert!(cursor.is_empty());
