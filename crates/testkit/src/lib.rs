@@ -3,7 +3,17 @@
 
 pub mod capture;
 pub mod device;
+pub mod http2;
 pub mod netns;
 pub mod packet;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod script;
 pub mod skip;
+//! Test helpers: scripts for parsers, with a chopper and a hole puncher; events and conversations
+//! for what puts bytes in order, with a listener that checks what comes out; fuzz targets.
+
+pub mod conversation;
+pub mod heard;
+pub mod script;
+pub mod told;

@@ -14,6 +14,7 @@ pub use clock::Clock;
 pub use frames::{Frame, frames};
 pub use load::{Loaded, load};
 pub(crate) use load::{chain, load_error};
+pub(crate) use load::{advice, chain};
 pub use namespace::{Namespace, NetworkNamespace};
 pub use reader::Reader;
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};
