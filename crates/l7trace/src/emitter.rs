@@ -1,5 +1,7 @@
 //! What becomes of each record: filtered, counted, formatted.
 
+use std::time::Instant;
+
 use l7trace_event::{Endpoint, Process};
 use l7trace_exchange::{Exchange, Kind, Receiver, Record, Statistics};
 use l7trace_output::Output;
@@ -18,6 +20,9 @@ pub(crate) struct Emitter {
     /// How many more exchanges and messages to report.
     remaining: Option<u64>,
     statistics: Statistics,
+    /// How many exchanges and messages were reported, and when the last one was.
+    reported: (u64, Option<Instant>),
+    reported_before: u64,
 }
 
 impl Emitter {
@@ -28,7 +33,25 @@ impl Emitter {
         protocols: Vec<String>,
         count: Option<u64>,
     ) -> Emitter {
-        Emitter { output, writer, owners, protocols, remaining: count, statistics: Statistics::default() }
+        Emitter {
+            output,
+            writer,
+            owners,
+            protocols,
+            remaining: count,
+            statistics: Statistics::default(),
+            reported: (0, None),
+            reported_before: 0,
+        }
+    }
+
+    /// How many were reported, and when the last one was, within the time between two calls.
+    pub(crate) fn reported(&mut self) -> (u64, Option<Instant>) {
+        if self.reported.0 != self.reported_before {
+            self.reported_before = self.reported.0;
+            self.reported.1 = Some(Instant::now());
+        }
+        self.reported
     }
 
     /// Whether everything that was asked for is reported, or nobody reads any more.
@@ -67,6 +90,7 @@ impl Emitter {
             _ => {}
         }
         self.statistics.add(exchange);
+        self.reported.0 += 1;
         self.write(&Record::Exchange(exchange));
     }
 

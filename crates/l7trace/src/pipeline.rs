@@ -111,8 +111,8 @@ impl Pipeline {
     }
 
     /// Connections open now, and bytes seen so far.
-    pub(crate) fn progress(&self) -> (usize, u64) {
-        (self.table.connections(), self.table.ledger().seen)
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.table.connections() as u64, self.table.ledger().seen)
     }
 
     /// Ends every connection, writes the summary and waits until all is written.

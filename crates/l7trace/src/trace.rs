@@ -90,12 +90,23 @@ impl Live {
             self.pipeline.flush();
             if status && Instant::now() >= next_status {
                 next_status = Instant::now() + STATUS;
-                let (connections, bytes) = self.pipeline.progress();
-                let line = l7trace_output::status_line(connections, bytes, started.elapsed().as_secs());
+                let line = self.status(started);
                 self.pipeline.emitter().writer().status(line);
             }
         }
         self.finish()
+    }
+
+    /// What stands at the foot of a terminal while nothing happens.
+    fn status(&mut self, started: Instant) -> String {
+        let (connections, bytes) = self.pipeline.progress();
+        match self.pipeline.emitter().reported() {
+            (0, _) => l7trace_output::status_line(connections, bytes, started.elapsed().as_secs()),
+            (exchanges, last) => {
+                let quiet = last.map_or(0, |last| last.elapsed().as_secs());
+                l7trace_output::quiet_line(exchanges, connections, bytes, quiet)
+            }
+        }
     }
 
     fn take(&mut self, index: usize, mut batch: Batch) {
