@@ -13,6 +13,7 @@ mod http1;
 pub mod grpc;
 pub mod http2;
 mod message;
+mod mqtt;
 mod nested;
 mod outbox;
 mod parser;
@@ -32,6 +33,7 @@ pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
 pub static REGISTRY: &[&dyn Protocol] = &[&http1::Http1, &http2::Http2, &amqp::Amqp, &smtp::Smtp, &tls::Tls];
+pub static REGISTRY: &[&dyn Protocol] = &[&http2::Http2, &amqp::Amqp, &mqtt::Mqtt, &smtp::Smtp, &tls::Tls];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
