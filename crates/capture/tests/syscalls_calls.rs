@@ -79,7 +79,8 @@ impl Said {
                 ["total", of, count] => said.totals[end(of)] = count.parse().unwrap(),
                 ["missing", of, who, cause, count] => {
                     let place = usize::from(who == "receiver");
-                    *said.missing[end(of)][place].entry(cause.to_owned()).or_default() += count.parse::<usize>().unwrap();
+                    *said.missing[end(of)][place].entry(cause.to_owned()).or_default() +=
+                        count.parse::<usize>().unwrap();
                 }
                 _ => panic!("the program said {line:?}"),
             }
@@ -109,7 +110,9 @@ fn complaints(trace: &Trace, pid: u32, said: &Said) -> Vec<String> {
             let mut covered = vec![false; total];
             let mut missing: BTreeMap<String, usize> = BTreeMap::new();
             for event in events.iter().filter(|event| event.place as usize == place) {
-                let SeenWhat::Segment { position, bytes, missing: length, cause, flags, .. } = &event.what else { continue };
+                let SeenWhat::Segment { position, bytes, missing: length, cause, flags, .. } = &event.what else {
+                    continue;
+                };
                 if flags.has(Flags::OPEN) {
                     continue;
                 }

@@ -24,7 +24,9 @@ pub fn possible(test: &str) -> bool {
     if root && kernel && tools {
         return true;
     }
-    eprintln!("SKIPPED {test}: it needs root ({root}), /sys/kernel/btf/vmlinux ({kernel}), ip, nsenter and gcc ({tools})");
+    eprintln!(
+        "SKIPPED {test}: it needs root ({root}), /sys/kernel/btf/vmlinux ({kernel}), ip, nsenter and gcc ({tools})"
+    );
     false
 }
 
@@ -106,11 +108,21 @@ pub struct Seen {
 
 #[derive(Clone, Debug)]
 pub enum SeenWhat {
-    Segment { position: u32, bytes: Vec<u8>, missing: u32, cause: Option<Cause>, acknowledged: Option<u32>, flags: Flags },
+    Segment {
+        position: u32,
+        bytes: Vec<u8>,
+        missing: u32,
+        cause: Option<Cause>,
+        acknowledged: Option<u32>,
+        flags: Flags,
+    },
     Owner(Arc<Process>),
     Name(Arc<str>),
     Exists,
-    RingFull { records: u64, bytes: u64 },
+    RingFull {
+        records: u64,
+        bytes: u64,
+    },
 }
 
 impl Seen {
