@@ -1,5 +1,5 @@
 use std::mem::offset_of;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ pub struct Reader {
     /// much as being woken for each.
     rest_until: Option<Instant>,
     last_record: Instant,
+    woken: bool,
 }
 
 /// A batch takes so many bytes at most, and one record.
@@ -32,7 +33,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters) -> Reader {
-        Reader { ring, lost, rest_until: None, last_record: Instant::now() }
+        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -49,15 +50,30 @@ impl Reader {
                 self.rest_until = Instant::now().checked_add(rest);
             }
             if !rest.is_zero() {
-                self.ring.wait(rest.min(left));
+                self.woken |= self.ring.wait(rest.min(left));
             }
             if self.drain(batch, &used) {
                 return Filled::Some;
             }
-            if Instant::now() >= deadline {
+            if self.woken || Instant::now() >= deadline {
                 return Filled::Nothing;
             }
         }
+    }
+
+    /// Ends waits also when this becomes readable once more; none: nothing more does.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wake_for(&mut self, other: Option<&OwnedFd>) -> Result<(), Error> {
+        // What came before it was waited for is not reported.
+        self.woken = other.is_some();
+        other.map_or(Ok(()), |other| self.ring.wake_for(other))
+    }
+
+    /// Whether what [`Reader::wake_for`] was given became readable since the last call.
+    pub fn woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
     }
 
     /// Whether anything was appended.
