@@ -13,6 +13,7 @@ mod note;
 pub mod owner;
 pub mod packets;
 pub mod record;
+pub mod syscalls;
 
 use std::time::Duration;
 

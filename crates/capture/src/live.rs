@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kernel::NetworkNamespace;
-use crate::{Error, Source, packets};
+use crate::{Error, Source, packets, syscalls};
 
 /// What users may set of live sources; each source takes what concerns it.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,8 @@ pub struct Kind {
 }
 
 /// Every source of a live host, the best first: what `auto` tries in this order.
-pub static LIVE: &[Kind] = &[Kind { name: "packets", open: open_packets }];
+pub static LIVE: &[Kind] =
+    &[Kind { name: "syscalls", open: open_syscalls }, Kind { name: "packets", open: open_packets }];
 
 /// Opens the sources that were asked for.
 ///
@@ -91,5 +92,29 @@ fn open_packets(options: &Options) -> Result<Source, Error> {
         ports: options.ports.clone(),
         ring_bytes: options.ring_size.unwrap_or(packets::RING_BYTES),
         owners: true,
+    })
+}
+
+fn open_syscalls(options: &Options) -> Result<Source, Error> {
+    let engines = [syscalls::Engine::Auto, syscalls::Engine::Sock, syscalls::Engine::Tracepoints];
+    let engine = match options.engine.as_str() {
+        "" => syscalls::Engine::Auto,
+        name => syscalls::Engine::parse(name).ok_or_else(|| {
+            let known = engines.map(syscalls::Engine::name).join(", ");
+            Error::Failed(format!("no engine is called `{name}`; there are {known}"))
+        })?,
+    };
+    let defaults = syscalls::Options::default();
+    syscalls::open(&syscalls::Options {
+        engine,
+        pids: options.pids.clone(),
+        follow: options.follow,
+        commands: options.commands.clone(),
+        cgroups: options.cgroups.clone(),
+        namespaces: options.netns.as_deref().map(NetworkNamespace::parse).into_iter().collect(),
+        ports: options.ports.clone(),
+        ring_bytes: options.ring_size.unwrap_or(defaults.ring_bytes),
+        copy_limit: u32::try_from(options.copy_limit).unwrap_or(u32::MAX),
+        ..defaults
     })
 }

@@ -1,6 +1,6 @@
 //! Which protocol a connection speaks, told from its bytes alone.
 
-use l7trace_event::{Side, Timestamp};
+use l7trace_event::{Side, Timestamp, Witness};
 use l7trace_protocol::{Prefix, Protocol, REGISTRY, Recognition, Sample};
 use l7trace_stream::{Delivered, Delivery, Ending};
 
@@ -45,6 +45,7 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     pub(crate) at: Timestamp,
     pub(crate) acknowledged: Option<u64>,
+    witness: Witness,
     what: Told,
 }
 
@@ -114,6 +115,7 @@ impl Recogniser {
                         position: delivery.position,
                         at: delivery.at,
                         acknowledged: delivery.acknowledged,
+                        witness: delivery.witness,
                         what: Told::End(ending),
                     });
                 }
@@ -136,7 +138,8 @@ impl Recogniser {
                 from: entry.from,
                 position: entry.position,
                 at: entry.at,
-                source: l7trace_event::SourceKind::File,
+                source: entry.witness.source,
+                witness: entry.witness,
                 acknowledged: entry.acknowledged,
                 what,
             };
@@ -175,6 +178,7 @@ impl Recogniser {
                     position: delivery.position,
                     at: delivery.at,
                     acknowledged: delivery.acknowledged,
+                    witness: delivery.witness,
                     what: Told::Bytes(start, start + bytes.len()),
                 });
                 return Found::NotYet;

@@ -1,6 +1,6 @@
 //! What an exchange says as a whole, whichever of its messages says it.
 
-use l7trace_protocol::{Message, Span};
+use l7trace_protocol::{Attribute, Message, Span};
 
 use crate::Exchange;
 
@@ -33,6 +33,16 @@ impl Exchange {
     /// The host it was meant for, as on the wire.
     pub fn host(&self) -> Option<&[u8]> {
         self.first_of(|message| message.host)
+    }
+
+    /// Its facts: the request's, and those of the response that the request has not (`stream` and
+    /// the like stand in both).
+    pub fn facts(&self) -> impl Iterator<Item = &Attribute> + Clone {
+        fn of(message: Option<&Message>) -> &[Attribute] {
+            message.map_or(&[], |message| &message.facts)
+        }
+        let (of_request, of_response) = (of(self.request.as_deref()), of(self.response.as_deref()));
+        of_request.iter().chain(of_response.iter().filter(move |fact| !of_request.contains(fact)))
     }
 
     /// How many bytes of its messages were not seen.

@@ -142,7 +142,9 @@ fn ids_below(path: &Path) -> Vec<u64> {
     while let Some(folder) = folders.pop() {
         ids.extend(fs::metadata(&folder).map(|data| data.ino()));
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        folders.extend(
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
     }
     ids
 }

@@ -70,6 +70,9 @@ impl Pipeline {
             self.table.advance(event.at, &mut self.tracker);
         }
         self.table.push(event, &mut self.tracker);
+        if let What::Owner(process) = &event.what {
+            self.emitter().owner(event.tuple.source, process);
+        }
     }
 
     fn note_blind(&mut self, blind: Blind) {
@@ -108,8 +111,8 @@ impl Pipeline {
     }
 
     /// Connections open now, and bytes seen so far.
-    pub(crate) fn progress(&self) -> (usize, u64) {
-        (self.table.connections(), self.table.ledger().seen)
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.table.connections() as u64, self.table.ledger().seen)
     }
 
     /// Ends every connection, writes the summary and waits until all is written.
@@ -117,9 +120,9 @@ impl Pipeline {
         self.table.finish(&mut self.tracker);
         let mut summary = Summary {
             duration: self.first.map_or(0, |first| self.last.since(first)),
-            connections: self.table.connections_seen(),
+            connections: self.table.opened(),
             ledger: self.table.ledger(),
-            evictions: self.table.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+            evictions: self.table.evictions().by_limit().into_iter().filter(|(_, count)| *count > 0).collect(),
             ring_full_records: self.ring_full.0,
             ring_full_bytes: self.ring_full.1,
             blind: std::mem::take(&mut self.blind),

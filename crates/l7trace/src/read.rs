@@ -10,7 +10,7 @@ use crate::wiring::{Mode, pipeline};
 /// Reads the files as one trace.
 pub(crate) fn read(arguments: &ReadArgs) -> anyhow::Result<()> {
     let mut source = file::open(&arguments.files)?;
-    let mut pipeline = pipeline(&arguments.output, &arguments.limits, Mode::Read)?;
+    let mut pipeline = pipeline(&arguments.output, &arguments.limits, None, Mode::Read)?;
     let mut batch = Batch::default();
     loop {
         batch.clear();

@@ -34,7 +34,7 @@ impl Recording {
         }
     }
 
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
         if !self.broken {
             self.recorder.finish()?;
         }

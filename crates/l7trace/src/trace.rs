@@ -28,7 +28,7 @@ const STATUS: Duration = Duration::from_millis(500);
 pub(crate) fn trace(arguments: &TraceArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
     let sources = live::open(&live_options(&arguments.live)?)?;
-    let pipeline = pipeline(&arguments.output, &arguments.limits, Mode::Live)?;
+    let pipeline = pipeline(&arguments.output, &arguments.limits, Some(&arguments.live), Mode::Live)?;
     let status = shows_terminal(&arguments.output) && std::io::stderr().is_terminal();
     let live = Live::start(sources, pipeline, &arguments.live);
     live.run(&stop, arguments.live.duration, status)
@@ -90,12 +90,23 @@ impl Live {
             self.pipeline.flush();
             if status && Instant::now() >= next_status {
                 next_status = Instant::now() + STATUS;
-                let (connections, bytes) = self.pipeline.progress();
-                let line = l7trace_output::status_line(connections, bytes, started.elapsed().as_secs());
+                let line = self.status(started);
                 self.pipeline.emitter().writer().status(line);
             }
         }
         self.finish()
+    }
+
+    /// What stands at the foot of a terminal while nothing happens.
+    fn status(&mut self, started: Instant) -> String {
+        let (connections, bytes) = self.pipeline.progress();
+        match self.pipeline.emitter().reported() {
+            (0, _) => l7trace_output::status_line(connections, bytes, started.elapsed().as_secs()),
+            (exchanges, last) => {
+                let quiet = last.map_or(0, |last| last.elapsed().as_secs());
+                l7trace_output::quiet_line(exchanges, connections, bytes, quiet)
+            }
+        }
     }
 
     fn take(&mut self, index: usize, mut batch: Batch) {

@@ -4,7 +4,9 @@
 //! The sources are in `bpf/`, one `NAME.bpf.c` for each object; `cargo xtask probes` builds them with
 //! clang-19 into `objects/`, where they are committed, so that building l7trace needs Rust alone.
 
+mod fields;
 pub mod packets;
+pub mod syscalls;
 
 /// Object files must be aligned as an ELF header is.
 #[repr(C, align(16))]

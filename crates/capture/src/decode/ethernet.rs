@@ -1,5 +1,5 @@
 use super::wire::Wire;
-use super::{Layer, Next, Unread, ip, tunnel};
+use super::{Layer, LinkType, Next, Unread, ip, tunnel};
 
 const CUT: Unread = Unread::Bad("Ethernet: header cut off");
 
@@ -8,6 +8,16 @@ pub(super) fn read(wire: Wire<'_>) -> Next<'_> {
     let header: &[u8; 14] = wire.head().ok_or(CUT)?;
     let number = u16::from_be_bytes([header[12], header[13]]);
     typed(number, wire.skip(14).ok_or(CUT)?)
+}
+
+/// The IP packet in an Ethernet frame that has nothing else in it.
+#[inline]
+pub(super) fn plain(link: LinkType, wire: Wire<'_>) -> Option<Wire<'_>> {
+    let header: &[u8; 14] = wire.head().filter(|_| link == LinkType::ETHERNET)?;
+    match [header[12], header[13]] {
+        [0x08, 0x00] | [0x86, 0xdd] => wire.skip(14),
+        _ => None,
+    }
 }
 
 /// What follows an Ethernet type or length field.

@@ -13,6 +13,9 @@ const BYTES: usize = 32 << 20;
 /// How long the first fragment waits for the rest, in nanoseconds of the capture's clock (Linux
 /// waits as long: `ipfrag_time`).
 const WAIT: u64 = 30_000_000_000;
+/// How long copies of the fragments of a finished packet are expected, in nanoseconds: captures of
+/// several interfaces hold each more than once.
+const ECHO: u64 = 1_000_000_000;
 /// The longest IP packet.
 const LONGEST: usize = 65_535;
 
@@ -79,6 +82,8 @@ struct Held {
     total: Option<usize>,
     /// Up to where the payload was captured.
     captured: usize,
+    /// The packet was put together: what comes now are copies.
+    done: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -106,7 +111,7 @@ impl Fragments {
             return None;
         }
         // Only the last fragment may have a length that is no multiple of 8, and none is empty.
-        if payload.length == 0 || (part.more && payload.length % 8 != 0) {
+        if payload.length == 0 || (part.more && !payload.length.is_multiple_of(8)) {
             self.count(Reason::Misplaced);
             return None;
         }
@@ -118,6 +123,13 @@ impl Fragments {
             namespace: seen.namespace,
             place: seen.witness.place,
         };
+        if let Some(held) = self.packets.get(&name).filter(|held| held.done) {
+            // The first fragment begins a packet that bears the same number.
+            if part.offset > 0 && seen.at.since(held.age.0) <= ECHO {
+                return None;
+            }
+            self.forget(name);
+        }
         if !self.packets.contains_key(&name) {
             self.make_room(end);
             self.next += 1;
@@ -140,11 +152,13 @@ impl Fragments {
         }
         held.put(part.offset, payload);
         let whole = held.whole();
+        if whole.is_some() {
+            let age = held.age;
+            *held = Held { age, done: true, ..Held::default() };
+        }
         let after = held.size();
         self.bytes = (self.bytes + after).saturating_sub(before);
-        if whole.is_some() {
-            self.forget(name);
-        } else if self.bytes > BYTES {
+        if self.bytes > BYTES {
             self.make_room(0);
         }
         whole
@@ -157,8 +171,9 @@ impl Fragments {
                 counts.add(Unread::Bad(reason), times);
             }
         }
-        if !self.packets.is_empty() {
-            counts.add(Unread::Bad(REASONS[Reason::Late as usize]), self.packets.len() as u64);
+        let waiting = self.packets.values().filter(|held| !held.done).count();
+        if waiting > 0 {
+            counts.add(Unread::Bad(REASONS[Reason::Late as usize]), waiting as u64);
         }
     }
 
@@ -170,24 +185,27 @@ impl Fragments {
         while let Some((&age, &name)) = self.ages.first_key_value()
             && now.since(age.0) > WAIT
         {
-            self.forget(name);
-            self.count(Reason::Late);
+            if self.forget(name) {
+                self.count(Reason::Late);
+            }
         }
     }
 
     fn make_room(&mut self, bytes: usize) {
         while self.packets.len() >= PACKETS || self.bytes + bytes > BYTES {
             let Some((_, &name)) = self.ages.first_key_value() else { return };
-            self.forget(name);
-            self.count(Reason::Full);
+            if self.forget(name) {
+                self.count(Reason::Full);
+            }
         }
     }
 
-    fn forget(&mut self, name: Name) {
-        if let Some(held) = self.packets.remove(&name) {
-            self.ages.remove(&held.age);
-            self.bytes = self.bytes.saturating_sub(held.size());
-        }
+    /// Drops a packet; says whether it was unfinished.
+    fn forget(&mut self, name: Name) -> bool {
+        let Some(held) = self.packets.remove(&name) else { return false };
+        self.ages.remove(&held.age);
+        self.bytes = self.bytes.saturating_sub(held.size());
+        !held.done
     }
 }
 

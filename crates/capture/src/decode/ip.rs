@@ -7,6 +7,7 @@ use super::{Ends, Layer, Next, Unread};
 type Read<'a> = Result<(Ends<'a>, (Layer, Wire<'a>)), Unread>;
 
 /// IPv4 (RFC 791) or IPv6 (RFC 8200), by the version in the first byte.
+#[inline]
 pub(super) fn read(wire: Wire<'_>) -> Read<'_> {
     match wire.byte(0).map(|first| first >> 4) {
         Some(4) => version4(wire),
@@ -16,6 +17,7 @@ pub(super) fn read(wire: Wire<'_>) -> Read<'_> {
     }
 }
 
+#[inline]
 fn version4(wire: Wire<'_>) -> Read<'_> {
     let header: &[u8; 20] = wire.head().ok_or(Unread::Bad("IPv4: header cut off"))?;
     let [first, _, l0, l1, i0, i1, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
@@ -56,6 +58,7 @@ fn version4(wire: Wire<'_>) -> Read<'_> {
 /// How many extension headers are followed; a sender has no use for more than one of each.
 const EXTENSIONS: usize = 16;
 
+#[inline(never)]
 fn version6(wire: Wire<'_>) -> Read<'_> {
     let header: &[u8; 40] = wire.head().ok_or(Unread::Bad("IPv6: header cut off"))?;
     let (addresses, _) = header[8..].split_at(32);

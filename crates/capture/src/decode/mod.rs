@@ -13,6 +13,8 @@ mod ip;
 mod link;
 mod pseudo;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod udp;
 mod wifi;
@@ -54,12 +56,16 @@ impl PacketDecoder {
     /// Reads a packet from its IPv4 or IPv6 header on. `length` is what it had on the wire from
     /// there; where fewer bytes were captured, the rest is missing (`capture_limit`).
     pub fn network(&mut self, seen: Seen, bytes: &[u8], length: u32, each: &mut dyn FnMut(&Event<'_>)) {
-        self.walk(seen, Layer::Ip, Wire::new(bytes, length as usize), DEPTH, each);
+        self.ip(seen, Wire::new(bytes, length as usize), each);
     }
 
     /// Reads a packet from its link-layer header on.
     pub fn link(&mut self, link: LinkType, seen: Seen, bytes: &[u8], length: u32, each: &mut dyn FnMut(&Event<'_>)) {
-        self.walk(seen, Layer::Link(link), Wire::new(bytes, length as usize), DEPTH, each);
+        let wire = Wire::new(bytes, length as usize);
+        match ethernet::plain(link, wire) {
+            Some(packet) => self.ip(seen, packet, each),
+            None => self.walk(seen, Layer::Link(link), wire, DEPTH, each),
+        }
     }
 
     /// What no TCP segment was read from, by what it was, with counts, most frequent first.
@@ -75,6 +81,20 @@ impl PacketDecoder {
         self.counts.count(what);
     }
 
+    /// Nearly every packet is TCP right behind its IP header: that way is straight.
+    #[inline]
+    fn ip(&mut self, seen: Seen, wire: Wire<'_>, each: &mut dyn FnMut(&Event<'_>)) {
+        match ip::read(wire) {
+            Ok((ends, (Layer::Protocol(6), segment))) => {
+                if let Err(what) = tcp::read(seen, &ends, segment, each) {
+                    self.counts.count(what);
+                }
+            }
+            _ => self.walk(seen, Layer::Ip, wire, DEPTH, each),
+        }
+    }
+
+    #[inline(never)]
     fn walk(&mut self, seen: Seen, layer: Layer, wire: Wire<'_>, depth: u8, each: &mut dyn FnMut(&Event<'_>)) {
         let (mut layer, mut wire) = (layer, wire);
         let mut ends: Option<Ends<'_>> = None;

@@ -9,6 +9,7 @@ const RST: u8 = 4;
 const ACK: u8 = 16;
 
 /// RFC 9293, section 3.1. Options say nothing that a tracer needs, so that they may be cut off.
+#[inline]
 pub(super) fn read(
     seen: Seen,
     ends: &Ends<'_>,

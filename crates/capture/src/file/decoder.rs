@@ -26,8 +26,8 @@ impl Decoder for FileDecoder {
                     }
                     continue;
                 }
-                Kind::Bad(why) => {
-                    self.packets.count(Unread::Bad(why));
+                Kind::Bad => {
+                    self.packets.count(Unread::Bad("pcapng: packet block of no interface, or too short"));
                     continue;
                 }
             };

@@ -28,23 +28,32 @@ pub(crate) enum Kind {
     /// Something else that a recording says: all of it is in the note.
     Fact,
     /// A record that could not be read.
-    Bad(&'static str),
+    Bad,
 }
 
-/// A range of a batch's bytes.
+/// A range of a batch's bytes, of which there are less than 4 GB.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) length: usize,
+    start: u32,
+    length: u32,
 }
 
 impl Span {
+    /// The range of so many bytes; an empty one where it lies beyond 4 GB.
+    pub(crate) fn new(start: usize, length: usize) -> Span {
+        match (u32::try_from(start), u32::try_from(length)) {
+            (Ok(start), Ok(length)) => Span { start, length },
+            _ => Span::default(),
+        }
+    }
+
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
-        self.start.checked_add(self.length).and_then(|end| bytes.get(self.start..end)).unwrap_or_default()
+        let start = self.start as usize;
+        bytes.get(start..start + self.length as usize).unwrap_or_default()
     }
 
     fn shifted(self, by: usize) -> Span {
-        Span { start: self.start + by, length: self.length }
+        Span::new(self.start as usize + by, self.length as usize)
     }
 }
 

@@ -8,8 +8,10 @@ use flate2::read::MultiGzDecoder;
 
 /// How much is read at once: small enough to be in the processor's cache when it is decoded.
 const CHUNK: usize = 512 << 10;
-/// How much is read at once from a pipe, which holds little more.
-const PIPE_CHUNK: usize = 64 << 10;
+/// How much is read at once from a reader, for which room is zeroed first.
+const READER_CHUNK: usize = 64 << 10;
+/// How much a pipe is asked to hold, so that its writer need not wait for each read.
+const PIPE_SIZE: libc::c_int = 1 << 20;
 
 /// Where the bytes of a capture come from.
 pub(super) enum Input {
@@ -43,7 +45,11 @@ impl Input {
         if kind.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        Ok(if kind.is_file() { Input::File(file) } else { Input::Stream(file) })
+        if kind.is_file() {
+            return Ok(Input::File(file));
+        }
+        widen(&file);
+        Ok(Input::Stream(file))
     }
 
     /// The same bytes with those read so far before them, decompressed.
@@ -62,25 +68,18 @@ impl Input {
 
     /// Appends some bytes, waiting up to `timeout` for the first of them.
     pub(super) fn read(&mut self, into: &mut Vec<u8>, timeout: Duration) -> io::Result<Came> {
-        let chunk = match self {
-            Input::File(file) => {
-                into.reserve(CHUNK);
-                let count = file.by_ref().take(CHUNK as u64).read_to_end(into)?;
-                return Ok(if count == 0 { Came::End } else { Came::Some });
-            }
+        let count = match self {
             Input::Stream(file) if !is_ready(file, timeout)? => return Ok(Came::Nothing),
-            Input::Stream(_) => PIPE_CHUNK,
-            Input::Reader(_) => CHUNK,
+            Input::File(file) | Input::Stream(file) => append(file, into),
+            Input::Reader(reader) => {
+                let before = into.len();
+                into.resize(before + READER_CHUNK, 0);
+                let read = reader.read(into.get_mut(before..).unwrap_or_default());
+                into.truncate(before + *read.as_ref().unwrap_or(&0));
+                read
+            }
         };
-        let before = into.len();
-        into.resize(before + chunk, 0);
-        let room = into.get_mut(before..).unwrap_or_default();
-        let read = match self {
-            Input::File(file) | Input::Stream(file) => file.read(room),
-            Input::Reader(inner) => inner.read(room),
-        };
-        into.truncate(before + *read.as_ref().unwrap_or(&0));
-        match read {
+        match count {
             Ok(0) => Ok(Came::End),
             Ok(_) => Ok(Came::Some),
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
@@ -89,6 +88,21 @@ impl Input {
             Err(error) => Err(error),
         }
     }
+}
+
+/// One read(2) behind what is there: std's own either blocks until all is read, or has the bytes
+/// zeroed first.
+#[expect(unsafe_code, reason = "std has no stable read into a vector's spare capacity")]
+fn append(file: &File, into: &mut Vec<u8>) -> io::Result<usize> {
+    into.reserve(CHUNK);
+    let room = into.spare_capacity_mut();
+    let length = room.len().min(CHUNK);
+    // SAFETY: `room` is writable for its whole length, of which at most `length` bytes are written.
+    let count = unsafe { libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), length) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has written `count` bytes, at most `length`, into the spare capacity.
+    unsafe { into.set_len(into.len() + count) };
+    Ok(count)
 }
 
 /// Whether a read would not block: there are bytes, or their end.
@@ -105,4 +119,11 @@ fn is_ready(file: &File, timeout: Duration) -> io::Result<bool> {
             error => Err(error),
         },
     }
+}
+
+/// Makes a pipe hold more, where it is one and the host allows it.
+#[expect(unsafe_code, reason = "F_SETPIPE_SZ has no wrapper in std")]
+fn widen(file: &File) {
+    // SAFETY: the descriptor is open, and the command takes a number alone.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE) };
 }

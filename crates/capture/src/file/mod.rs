@@ -10,6 +10,8 @@ mod input;
 mod pcap;
 mod pcapng;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -65,7 +65,7 @@ impl Pcap {
             return Ok(Parsed::Needs(whole));
         }
         let time = Timestamp(u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit);
-        let span = Span { start: at + self.record_header, length: taken };
+        let span = Span::new(at + self.record_header, taken);
         frames.push(packet(self.link, 0, time, span, length.max(captured)));
         Ok(Parsed::Took(whole))
     }

@@ -102,7 +102,7 @@ impl Pcapng {
             return broken("a section header names no byte order");
         }
         let whole = length as usize;
-        if whole < 12 || whole % 4 != 0 {
+        if whole < 12 || !whole.is_multiple_of(4) {
             return Err(Wrong::Broken(format!("a block of type {kind:#010x} claims a length of {length} bytes")));
         }
         if whole > LONGEST_RECORD {
@@ -135,7 +135,7 @@ impl Pcapng {
             ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET => {
                 let frame = match self.packet(order, kind, body, at) {
                     Some(frame) => frame,
-                    None => bad(self.last, "pcapng: packet block of no interface, or too short"),
+                    None => not_a_packet(Kind::Bad, self.last),
                 };
                 frames.push(frame);
             }
@@ -143,8 +143,8 @@ impl Pcapng {
             _ if CUSTOM.contains(&kind) && order.u32(body, 0) == Some(note::ENTERPRISE) => {
                 let text = body.get(4..).unwrap_or_default();
                 if note::is_ours(text) {
-                    let note = Span { start: at + 4, length: text.len() };
-                    frames.push(Frame { kind: Kind::Fact, note, ..bad(self.last, "") });
+                    let note = Span::new(at + 4, text.len());
+                    frames.push(Frame { note, ..not_a_packet(Kind::Fact, self.last) });
                 }
             }
             _ => {}
@@ -229,7 +229,7 @@ impl Pcapng {
             let offset = interface.offset.saturating_mul(1_000_000_000);
             self.last = Timestamp(nanoseconds.saturating_add_signed(offset));
         }
-        let span = Span { start: at + packet.before, length: captured };
+        let span = Span::new(at + packet.before, captured);
         let mut frame = super::format::packet(
             interface.link,
             packet.interface,
@@ -244,7 +244,7 @@ impl Pcapng {
             let comments = options(order, body, end.next_multiple_of(4)).filter(|(code, ..)| *code == COMMENT);
             for (_, start, value) in comments {
                 if note::is_ours(value) {
-                    frame.note = Span { start: at + start, length: value.len() };
+                    frame.note = Span::new(at + start, value.len());
                 }
             }
         }
@@ -279,8 +279,8 @@ impl Pcapng {
     }
 }
 
-fn bad(at: Timestamp, why: &'static str) -> Frame {
-    Frame { kind: Kind::Bad(why), ..packet(LinkType::RAW, 0, at, Span::default(), 0) }
+fn not_a_packet(kind: Kind, at: Timestamp) -> Frame {
+    Frame { kind, ..packet(LinkType::RAW, 0, at, Span::default(), 0) }
 }
 
 /// The byte order that a section header names: its magic number stands after type and length.

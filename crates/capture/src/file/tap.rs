@@ -51,6 +51,13 @@ impl FileTap {
         FileTap { open: Some(reading), ..FileTap::new(&[]) }
     }
 
+    /// Reads one capture from a pipe.
+    #[cfg(test)]
+    pub(super) fn of_stream(file: std::fs::File) -> FileTap {
+        let reading = Reading::new("a pipe".into(), Input::Stream(file));
+        FileTap { open: Some(reading), ..FileTap::new(&[]) }
+    }
+
     /// Ends the current file for good.
     fn close(&mut self, end: Result<(), Wrong>) {
         let Some(reading) = self.open.take() else { return };

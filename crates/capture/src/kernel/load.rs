@@ -122,7 +122,7 @@ pub(crate) fn chain(error: &(dyn error::Error + 'static)) -> String {
 }
 
 /// What to do about an error of the kernel's, where there is something.
-fn advice(error: &(dyn error::Error + 'static)) -> &'static str {
+pub(crate) fn advice(error: &(dyn error::Error + 'static)) -> &'static str {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {

@@ -7,7 +7,7 @@ use l7trace_event::Direction::{self, ClientToServer, ServerToClient};
 use super::channel::{Asked, Channel, Content, Got};
 use super::methods::{Arguments, Method, Part};
 use super::values::properties;
-use super::{BODY, FRAME_END, FRAME_HEADER, Frame, Guess, HEADER, HEARTBEAT, METHOD, recognise};
+use super::{BODY, FRAME_END, FRAME_HEADER, Frame, HEADER, HEARTBEAT, METHOD};
 use crate::amqp::cursor::Cursor;
 use crate::{
     Attribute, Chunk, Completeness, End, Feed, Input, Key, Mark, Message, Outbox, Parser, Role, Settings, Value, Window,
@@ -24,7 +24,10 @@ pub(in crate::amqp) struct Connection {
     feeds: [Feed; 2],
     readers: [Reader; 2],
     channels: BTreeMap<u16, Channel>,
+    /// Counts what was asked, for keys.
     next: u64,
+    /// Counts channels that were opened.
+    serial: u64,
     heartbeats: [u64; 2],
     facts: Vec<Attribute>,
     unknown_methods: u64,
@@ -51,6 +54,7 @@ impl Connection {
             readers: from_start.map(|from_start| if from_start { Reader::Start } else { Reader::Lost }),
             channels: BTreeMap::new(),
             next: 0,
+            serial: 0,
             heartbeats: [0; 2],
             facts: Vec::new(),
             unknown_methods: 0,
@@ -61,10 +65,10 @@ impl Connection {
         if self.channels.len() >= MOST_CHANNELS {
             self.channels.clear();
         }
-        let next = &mut self.next;
+        let serial = &mut self.serial;
         self.channels.entry(number).or_insert_with(|| {
-            *next += 1;
-            Channel::new(*next)
+            *serial += 1;
+            Channel::new(*serial)
         })
     }
 }
@@ -220,25 +224,21 @@ impl Connection {
         true
     }
 
-    /// After a loss: a chunk that begins with consistent frames is where reading goes on.
+    /// After a loss: the first method frame that decodes to its last byte is where reading goes on.
     fn find_frame(&mut self, direction: Direction, window: &mut Window<'_>) -> bool {
         let bytes = window.bytes();
-        let certain = match recognise(bytes) {
-            Guess::Client | Guess::Server => true,
-            Guess::More | Guess::No => match Frame::parse(bytes) {
-                Some(Ok(frame)) => {
-                    frame.size == bytes.len() || Frame::parse(&bytes[frame.size..]).is_some_and(|next| next.is_ok())
-                }
-                _ => false,
-            },
-        };
-        if certain {
-            self.readers[direction.index()] = Reader::Frame;
-        } else {
+        let skipped = (0..bytes.len()).find(|at| !matches!(certainty(&bytes[*at..]), Certainty::No));
+        let Some(skipped) = skipped else {
             let all = bytes.len();
             window.consume(all);
+            return true;
+        };
+        let found = matches!(certainty(&bytes[skipped..]), Certainty::Yes);
+        window.consume(skipped);
+        if found {
+            self.readers[direction.index()] = Reader::Frame;
         }
-        true
+        found
     }
 
     fn gap(&mut self, direction: Direction, position: u64, length: u64, lost: u64, out: &mut Outbox) {
@@ -273,6 +273,35 @@ impl Connection {
                 content.message.completeness = completeness;
                 out.push(content.message);
             }
+        }
+    }
+}
+
+/// Whether some bytes begin with a method frame.
+enum Certainty {
+    Yes,
+    More,
+    No,
+}
+
+/// The longest method frame that is waited for while frames are looked for.
+const MOST_OF_CANDIDATE: u32 = 64 << 10;
+
+fn certainty(bytes: &[u8]) -> Certainty {
+    if bytes.first() != Some(&METHOD) {
+        return Certainty::No;
+    }
+    match Frame::parse(bytes) {
+        Some(Ok(frame)) => {
+            let decodes = Method::of(frame.payload).is_some_and(|method| method.arguments(frame.payload).is_some());
+            if decodes { Certainty::Yes } else { Certainty::No }
+        }
+        Some(Err(())) => Certainty::No,
+        None => {
+            let mut cursor = Cursor(bytes.get(3..).unwrap_or_default());
+            let length_fits = cursor.u32().is_none_or(|length| (4..=MOST_OF_CANDIDATE).contains(&length));
+            let known = cursor.0.len() < 4 || Method::of(cursor.0).is_some();
+            if length_fits && known { Certainty::More } else { Certainty::No }
         }
     }
 }
