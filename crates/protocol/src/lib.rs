@@ -9,8 +9,8 @@ mod amqp;
 #[expect(dead_code, reason = "the parsers that use it come one after another")]
 mod content;
 mod feed;
-mod http1;
 pub mod grpc;
+mod http1;
 pub mod http2;
 mod message;
 mod nested;
