@@ -42,8 +42,8 @@ fn by_fields(fields: &Fields, message: &mut Message) -> Option<Framing> {
         return None;
     }
     match fields.length {
-        Length::Conflicting(first) => {
-            message.note(format!("conflicting Content-Length: {first} counts"));
+        Length::Conflicting(last) => {
+            message.note(format!("conflicting Content-Length: {last} counts; possible request smuggling"));
         }
         Length::Known(_) if fields.lengths > 1 => message.note("several Content-Length headers that agree"),
         Length::Invalid => message.note("Content-Length is no number: ignored"),

@@ -80,7 +80,7 @@ pub(super) enum Length {
     Absent,
     /// A number, as often as it may stand there.
     Known(u64),
-    /// Several numbers; the first of them.
+    /// Several numbers; the last of them.
     Conflicting(u64),
     /// Something that is no number.
     Invalid,
@@ -252,9 +252,8 @@ impl Length {
         match (self, number) {
             (Length::Absent, Some(number)) => Length::Known(number),
             (Length::Known(known), Some(number)) if known == number => self,
-            (Length::Known(known), Some(_)) => Length::Conflicting(known),
-            (Length::Known(known) | Length::Conflicting(known), _) => Length::Conflicting(known),
-            (Length::Invalid, Some(number)) => Length::Conflicting(number),
+            (Length::Known(_) | Length::Conflicting(_) | Length::Invalid, Some(number)) => Length::Conflicting(number),
+            (Length::Known(known) | Length::Conflicting(known), None) => Length::Conflicting(known),
             (Length::Absent | Length::Invalid, None) => Length::Invalid,
         }
     }
@@ -346,7 +345,7 @@ mod tests {
         let read = |values: &[&str]| values.iter().fold(Length::Absent, |length, value| length.and(value.as_bytes()));
         assert_eq!(read(&["12"]), Length::Known(12));
         assert_eq!(read(&["12", "12"]), Length::Known(12));
-        assert_eq!(read(&["12", "13"]), Length::Conflicting(12));
+        assert_eq!(read(&["12", "13"]), Length::Conflicting(13));
         assert_eq!(read(&["-1"]), Length::Invalid);
         assert_eq!(read(&["9999999999999999999999"]), Length::Invalid);
         assert_eq!(read(&["x", "7"]), Length::Conflicting(7));

@@ -359,7 +359,9 @@ impl Pairing {
         match self.trust {
             // By order alone: the requests before a hole are as sure as on a whole connection.
             Trust::Full | Trust::Broken | Trust::Joined => true,
-            Trust::JoinedAsked => server_had_read && request.heard.is_none_or(|heard| heard == start),
+            // Whether the server had read it is not asked: captures that were made by hand, and begin
+            // without a handshake, often acknowledge nothing.
+            Trust::JoinedAsked => request.heard.is_none_or(|heard| heard == start),
             Trust::Trial => server_had_read && request.heard.is_none_or(|heard| heard <= start),
         }
     }

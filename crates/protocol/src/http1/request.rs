@@ -218,7 +218,8 @@ impl Http1Parser {
         }
         let feed = std::mem::take(&mut self.client().feed);
         let bytes = feed.bytes();
-        if bytes.is_empty() || !may_be_request_line(bytes) {
+        let has_method = bytes.iter().position(|byte| !is_token(*byte)).is_some_and(|end| end > 0);
+        if !has_method || !may_be_request_line(bytes) {
             self.client().feed.clear(feed.end());
             return bytes.is_empty();
         }

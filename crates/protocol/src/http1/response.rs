@@ -10,7 +10,7 @@ use super::pairing::{Answer, Kind};
 use super::parser::{Expectation, Http1Parser, Interim};
 use super::reader::{State, finish, skip_empty_lines};
 use super::search::Search;
-use super::start_line::{StatusLine, is_space, last_line, line_of, starts_with_name, status_line, without_returns};
+use super::start_line::{StatusLine, last_line, line_of, status_line, without_returns};
 use super::switch::Change;
 use crate::{Completeness, Mark, Message, Outbox, Role, Value, Window};
 
@@ -25,7 +25,9 @@ impl Http1Parser {
         self.complete_simple_request(out);
         let (limit, bare) = (self.head_limit, self.bare_answer);
         let reader = self.server();
-        if !bare && reader.scan.is_fresh() && skip_empty_lines(window) {
+        // Before the first response nothing stands that the last one could have left behind.
+        let is_first = reader.first == Some(window.position());
+        if !is_first && !bare && reader.scan.is_fresh() && skip_empty_lines(window) {
             reader.oddity = Some("empty line before the start line");
         }
         let bytes = window.bytes();
@@ -230,6 +232,13 @@ impl Http1Parser {
         }
         let mut message = out.message(HTTP1, Direction::ServerToClient, Role::Response);
         fill_cut_response(&mut message, bytes);
+        if completeness != Completeness::Partial {
+            // Its meaning may be in the fields that its sender did not send: RFC 9112, section 8.
+            message.status = None;
+            message.failed = false;
+            let line = line_of(bytes).map_or(bytes, |(line, _)| line);
+            message.attribute("status_line", String::from_utf8_lossy(&line[..line.len().min(256)]).into_owned());
+        }
         message.completeness = completeness;
         message.lost_bytes = lost;
         let first = Mark { position: feed.start(), at: feed.time_of(feed.start()) };
@@ -311,8 +320,6 @@ fn fill_cut_response(message: &mut Message, bytes: &[u8]) {
 
 /// Whether bytes begin a status line, or may when more of them come.
 fn may_be_status_line(bytes: &[u8]) -> bool {
-    let start = bytes.iter().take_while(|byte| is_space(**byte)).count();
-    let rest = &bytes[start..];
-    let begins = |name: &[u8]| rest.len() < name.len() && name[..rest.len()].eq_ignore_ascii_case(rest);
-    rest.is_empty() || starts_with_name(rest) || rest.starts_with(b"ICY ") || begins(b"HTTP") || begins(b"ICY ")
+    let begins = |name: &[u8]| bytes.starts_with(name) || name.starts_with(bytes);
+    begins(b"HTTP") || begins(b"ICY ")
 }

@@ -53,34 +53,32 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine> {
     Some(RequestLine { method: (start, method_end), target, version, spacious })
 }
 
-/// Reads a status line, given without its line end. None where it cannot be one.
+/// Reads a status line, given without its line end. None where it cannot be one: it begins with
+/// `HTTP`, in capitals, or with the `ICY` of old radio streams.
 pub(super) fn status_line(line: &[u8]) -> Option<StatusLine> {
-    let start = line.iter().position(|byte| !is_space(*byte))?;
-    let name = if starts_with_name(&line[start..]) {
-        "HTTP".len()
-    } else if line[start..].starts_with(b"ICY ") {
-        "ICY".len()
-    } else {
+    if !line.starts_with(b"HTTP") && !line.starts_with(b"ICY ") {
         return None;
-    };
-    let is_digit = |byte: &u8| byte.is_ascii_digit();
-    let version_end = line[start..].iter().position(|byte| is_space(*byte)).map_or(line.len(), |space| start + space);
-    // `HTTP /1.1 200`: the version stands apart.
-    let mut at = version_end;
-    if version_end == start + name && name == "HTTP".len() {
-        let next = skip_space(line, version_end);
-        if line.get(next) == Some(&b'/') {
-            at = line[next..].iter().position(|byte| is_space(*byte)).map_or(line.len(), |space| next + space);
-        }
     }
-    let word = skip_space(line, at);
-    let word_end = line[word..].iter().position(|byte| is_space(*byte)).map_or(line.len(), |space| word + space);
-    let field = &line[word..word_end.min(word + 3)];
-    let digits = field.iter().take_while(|byte| is_digit(byte)).count();
-    let zeros = field[..digits].iter().take_while(|byte| **byte == b'0').count().min(digits.saturating_sub(1));
-    let status = (digits > 0).then_some((word + zeros, word + digits));
-    let code = field[..digits].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-    Some(StatusLine { version: (start, version_end), status, code, word: (word, word_end) })
+    let version_end = next_space(line, 0);
+    let word = version_end + line[version_end..].iter().take_while(|byte| **byte == b' ').count();
+    let word_end = next_space(line, word);
+    // RFC 9112, section 4: three characters. A version with something odd in it has no code after it.
+    let clean = !line[..version_end].iter().any(u8::is_ascii_control);
+    let field = if clean { line[word..word_end].first_chunk::<3>() } else { None };
+    let (blank, digits) = field.map_or((0, 0), |field| {
+        let blank = field.iter().take_while(|byte| is_space(**byte)).count();
+        (blank, field[blank..].iter().take_while(|byte| byte.is_ascii_digit()).count())
+    });
+    let (from, to) = (word + blank, word + blank + digits);
+    let zeros = line[from..to].iter().take_while(|byte| **byte == b'0').count().min(digits.saturating_sub(1));
+    let code = line[from..to].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    let status = (digits > 0).then_some((from + zeros, to));
+    Some(StatusLine { version: (0, version_end), status, code, word: (word, word_end) })
+}
+
+/// The next space (and no other blank), or the end.
+fn next_space(line: &[u8], from: usize) -> usize {
+    memchr(b' ', &line[from..]).map_or(line.len(), |space| from + space)
 }
 
 /// Whether the bytes begin with `HTTP`, in any case.
@@ -161,10 +159,6 @@ pub(super) fn trim(line: &[u8], (mut from, mut to): Part) -> Part {
     (from, to)
 }
 
-fn skip_space(line: &[u8], from: usize) -> usize {
-    line[from..].iter().position(|byte| !is_space(*byte)).map_or(line.len(), |next| from + next)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,8 +197,13 @@ mod tests {
     fn reads_status_lines() {
         status("HTTP/1.1 200 OK", Some(("200", "200")));
         status("HTTP/1.1 200", Some(("200", "200")));
-        status("http/1.0  404  x", Some(("404", "404")));
-        status("HTTP /1.1 200 OK", Some(("200", "200")));
+        status("HTTP/1.0  404  x", Some(("404", "404")));
+        status("HTTP/1.1 \t200 OK", Some(("20", "\t200")));
+        status("HTTP/1.1\u{b}200\u{b}OK", Some(("", "")));
+        status("HTTP/1.1\r 200 OK", Some(("", "200")));
+        status("HTTP/1.1 20 OK", Some(("", "20")));
+        status("http/1.1 200 OK", None);
+        status(" HTTP/1.1 200 OK", None);
         status("HTTP/1.1 0200 OK", Some(("20", "0200")));
         status("HTTP/1.1 2xx OK", Some(("2", "2xx")));
         status("HTTP/1.1 000 OK", Some(("0", "000")));
