@@ -21,9 +21,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         [option] if option == "--check" => true,
         _ => bail!("usage: cargo xtask probes [--check]"),
     };
-    let crate_folder = crate::root().join("crates/probes");
+    let crate_folder = crate::tools::root().join("crates/probes");
     let committed = crate_folder.join("objects");
-    let built = if check { crate::root().join("target/probes") } else { committed.clone() };
+    let built = if check { crate::tools::root().join("target/probes") } else { committed.clone() };
 
     let mut differing = Vec::new();
     for (architecture, target) in ARCHITECTURES {

@@ -44,8 +44,6 @@
 const volatile __u8 only_ports = 0;
 /* One bit a port. */
 const volatile __u64 ports[1024] = {};
-/* Whether to drop what leaves by loopback, because the same packet comes in by it. */
-const volatile __u8 loopback_incoming = 0;
 
 /* Where a packet's parts are, from the start of the data. */
 struct place {
@@ -57,37 +55,38 @@ struct place {
 };
 
 /*
- * Finds the IP header. It comes first unless VLAN tags do: the kernel moves the outermost into the
- * skb's metadata on most ways, and on some the data begins with the next (its last two bytes name
- * what follows); on others `protocol` still names a tag and the data begins with IP. What is inside
- * the tag decides, since an IPv4 header whose length field reads like an Ethernet type is rare and
- * would need a second IP header four bytes on.
+ * Functions that are not static are verified once, by themselves, and not for every way that leads
+ * to them: it makes loading a hundred times faster. They take and give back numbers alone.
  */
-static __always_inline int find_network(struct __sk_buff *skb, __u32 *offset)
+
+/*
+ * Finds the IP header behind VLAN tags that stand in the data; -1 if there is none. The kernel moves
+ * the outermost tag into the skb's metadata on most ways, and on some the data begins with the next
+ * (its last two bytes name what follows); on others `protocol` still names a tag and the data begins
+ * with IP. What is inside the tag decides, since an IPv4 header whose length field reads like an
+ * Ethernet type is rare and would need a second IP header four bytes on.
+ */
+__noinline int behind_tags(struct __sk_buff *skb)
 {
 	__be16 protocol = skb->protocol;
+	__u32 offset = 0;
 
-	*offset = 0;
-	if (protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6))
-		return 0;
 	for (int depth = 0; depth < 4; depth++) {
 		__u8 head[8];
 		__be16 inner;
 
 		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
 			return -1;
-		if (bpf_skb_load_bytes(skb, *offset, head, sizeof(head)))
+		if (bpf_skb_load_bytes(skb, offset, head, sizeof(head)))
 			return -1;
 		inner = *(__be16 *)(head + 2);
 		if ((inner == bpf_htons(ETH_P_IP) && head[4] >> 4 == 4) ||
-		    (inner == bpf_htons(ETH_P_IPV6) && head[4] >> 4 == 6)) {
-			*offset += 4;
-			return 0;
-		}
+		    (inner == bpf_htons(ETH_P_IPV6) && head[4] >> 4 == 6))
+			return offset + 4;
 		if (inner != bpf_htons(ETH_P_8021Q) && inner != bpf_htons(ETH_P_8021AD))
-			return head[0] >> 4 == 4 || head[0] >> 4 == 6 ? 0 : -1;
+			return head[0] >> 4 == 4 || head[0] >> 4 == 6 ? offset : -1;
 		protocol = inner;
-		*offset += 4;
+		offset += 4;
 	}
 	return -1;
 }
@@ -109,43 +108,59 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, const __u8 *head, st
 	return 0;
 }
 
-/* Reads an IPv6 header and those behind it; 0 if TCP follows, or may (later fragments). */
-static __always_inline int read_ipv6(struct __sk_buff *skb, const __u8 *head, struct place *at)
-{
-	__u32 payload = bpf_ntohs(*(__be16 *)(head + 4));
-	__u8 next = head[6];
+#define LATER_FRAGMENT (1 << 16)
 
-	at->v6 = true;
-	at->fragment = false;
-	at->length = skb->len - at->network;
-	if (payload && payload + 40 < at->length)
-		at->length = payload + 40;
-	at->transport = at->network + 40;
+/*
+ * Where TCP begins behind an IPv6 header, from that header on: behind any extension headers. With
+ * LATER_FRAGMENT where it is a part of a packet that is TCP, or may be. -1 if it is not.
+ */
+__noinline int behind_extensions(struct __sk_buff *skb, __u32 network, __u32 next)
+{
+	__u32 offset = 40;
+
 	for (int i = 0; i < 8; i++) {
 		__u8 extension[4];
 
 		if (next == PROTOCOL_TCP)
-			return 0;
+			return offset;
 		if (next != PROTOCOL_HOP_BY_HOP && next != PROTOCOL_ROUTING && next != PROTOCOL_FRAGMENT &&
 		    next != PROTOCOL_AUTHENTICATION && next != PROTOCOL_DESTINATION && next != PROTOCOL_MOBILITY)
 			return -1;
-		if (bpf_skb_load_bytes(skb, at->transport, extension, sizeof(extension)))
+		if (bpf_skb_load_bytes(skb, network + offset, extension, sizeof(extension)))
 			return -1;
 		if (next == PROTOCOL_FRAGMENT) {
-			at->transport += 8;
-			if (bpf_ntohs(*(__be16 *)(extension + 2)) & 0xfff8) {
-				/* Only the first fragment tells what follows other extension headers. */
-				at->fragment = true;
-				return extension[0] == PROTOCOL_TCP || extension[0] == PROTOCOL_DESTINATION ? 0 : -1;
-			}
+			offset += 8;
+			/* Only the first fragment tells what follows further extension headers. */
+			if (bpf_ntohs(*(__be16 *)(extension + 2)) & 0xfff8)
+				return extension[0] == PROTOCOL_TCP || extension[0] == PROTOCOL_DESTINATION ?
+					       (int)(offset | LATER_FRAGMENT) : -1;
 		} else if (next == PROTOCOL_AUTHENTICATION) {
-			at->transport += (extension[1] + 2) * 4;
+			offset += (extension[1] + 2) * 4;
 		} else {
-			at->transport += (extension[1] + 1) * 8;
+			offset += (extension[1] + 1) * 8;
 		}
 		next = extension[0];
 	}
 	return -1;
+}
+
+/* Reads an IPv6 header and those behind it; 0 if TCP follows, or may (later fragments). */
+static __always_inline int read_ipv6(struct __sk_buff *skb, const __u8 *head, struct place *at)
+{
+	__u32 payload = bpf_ntohs(*(__be16 *)(head + 4));
+	int transport = 40;
+
+	if (head[6] != PROTOCOL_TCP)
+		transport = behind_extensions(skb, at->network, head[6]);
+	if (transport < 0)
+		return -1;
+	at->v6 = true;
+	at->fragment = (transport & LATER_FRAGMENT) != 0;
+	at->transport = at->network + (transport & 0xffff);
+	at->length = skb->len - at->network;
+	if (payload && payload + 40 < at->length)
+		at->length = payload + 40;
+	return 0;
 }
 
 static __always_inline bool wanted_port(__u16 port)
@@ -208,63 +223,64 @@ static __always_inline void describe(struct __sk_buff *skb, struct packet_record
 	record->unused = 0;
 }
 
+/* What is known of the headers of a packet that is handed up in parts, as one number. */
+#define PART_FACTS(network, transport, headers, v6) \
+	((__u64)(network) | (__u64)(transport) << 16 | (__u64)(headers) << 32 | (__u64)(v6) << 48)
+
 /*
- * Hands up one part of a packet too long for one record: its headers, then payload from `done` on.
- * Lengths, sequence number and flags become the part's own; checksums stay what they were.
+ * Hands up one part of a packet too long for one record: its headers, then `count` bytes of payload
+ * from `done` on, of `left` that there are. Lengths, sequence number and flags become the part's own;
+ * checksums stay what they were.
  */
-static __always_inline void hand_up_part(struct __sk_buff *skb, const struct place *at, __u32 headers, __u32 done,
-					 __u32 count)
+__noinline int hand_up_part(struct __sk_buff *skb, __u64 facts, __u32 done, __u32 left)
 {
-	struct packet_record *record;
-	__u32 transport = (at->transport - at->network) & (PART_HEADERS - 1);
+	__u32 network = facts & 0xffff;
+	__u32 transport = facts >> 16 & (PART_HEADERS - 1);
+	__u32 headers = facts >> 32 & 0xffff;
+	__u32 count = left < PART_BYTES ? left : PART_BYTES;
 	__u64 own = bounded(headers, PART_HEADERS);
 	__u64 payload = bounded(count, PART_BYTES);
-	__u32 length = headers + count;
-	__u8 *tcp;
+	struct packet_record *record;
+	__be32 *sequence;
 
 	if (!own || !payload)
-		return;
+		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + PART_HEADERS + PART_BYTES, 0);
 	if (!record) {
 		count_lost(count);
-		return;
+		return 0;
 	}
-	if (bpf_skb_load_bytes(skb, at->network, record->bytes, own) ||
-	    bpf_skb_load_bytes(skb, at->network + headers + done, record->bytes + own, payload)) {
+	if (bpf_skb_load_bytes(skb, network, record->bytes, own) ||
+	    bpf_skb_load_bytes(skb, network + headers + done, record->bytes + own, payload)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		return;
+		return 0;
 	}
-	if (at->v6) {
-		*(__be16 *)(record->bytes + 4) = bpf_htons(length - 40);
+	if (facts >> 48) {
+		*(__be16 *)(record->bytes + 4) = bpf_htons(headers + count - 40);
 		/* A jumbo payload option would contradict it: pad in its place. */
 		if (record->bytes[6] == PROTOCOL_HOP_BY_HOP && record->bytes[42] == 0xc2) {
 			record->bytes[42] = 1;
 			*(__u32 *)(record->bytes + 44) = 0;
 		}
 	} else {
-		*(__be16 *)(record->bytes + 2) = bpf_htons(length);
+		*(__be16 *)(record->bytes + 2) = bpf_htons(headers + count);
 	}
-	tcp = record->bytes + transport;
-	for (int i = 0, carry = 0; i < 4; i++) {
-		__u32 sum = tcp[7 - i] + (done >> (8 * i) & 255) + carry;
-
-		tcp[7 - i] = sum;
-		carry = sum >> 8;
-	}
-	if (at->network + headers + done + count < at->network + at->length)
-		tcp[13] &= ~(TCP_FIN | TCP_PSH);
-	describe(skb, record, length, PACKET_PART);
+	/* Headers have lengths of whole words. */
+	sequence = (__be32 *)(record->bytes + (transport & ~3u) + 4);
+	*sequence = bpf_htonl(bpf_ntohl(*sequence) + done);
+	if (left > count)
+		record->bytes[transport + 13] &= ~(TCP_FIN | TCP_PSH);
+	describe(skb, record, headers + count, PACKET_PART);
 	submit(record, sizeof(*record) + PART_HEADERS + PART_BYTES + 8);
+	return 0;
 }
 
-/*
- * Hands up a packet longer than a record: BIG TCP. A global function, so that the verifier looks at
- * it once and not for every way that leads to it; those take scalars alone on older kernels.
- */
+/* Hands up a packet longer than a record: BIG TCP. */
 __noinline int hand_up_in_parts(struct __sk_buff *skb, __u32 network, __u32 transport, __u32 length, __u32 v6)
 {
-	struct place at = { .network = network, .transport = transport, .length = length, .v6 = v6 };
+	struct place at = { .network = network, .transport = transport, .length = length };
 	__u32 headers = headers_length(skb, &at);
+	__u64 facts = PART_FACTS(network & 0xffff, (transport - network) & 0xffff, headers & 0xffff, v6 & 1);
 
 	if (headers >= PART_HEADERS || headers >= length) {
 		count_lost(length);
@@ -272,25 +288,24 @@ __noinline int hand_up_in_parts(struct __sk_buff *skb, __u32 network, __u32 tran
 	}
 	for (__u32 i = 0; i < PARTS; i++) {
 		__u32 done = i * PART_BYTES;
-		__u32 left = length - headers - done;
 
 		if (headers + done >= length)
 			break;
-		hand_up_part(skb, &at, headers, done, left < PART_BYTES ? left : PART_BYTES);
+		hand_up_part(skb, facts, done, length - headers - done);
 	}
 	return 0;
 }
 
 /* Hands up a packet in a record of `capacity`, a constant, as a reserve's size must be; whether there
  * was room. */
-static __always_inline bool hand_up(struct __sk_buff *skb, const struct place *at, const __u32 capacity)
+static __always_inline bool hand_up(struct __sk_buff *skb, __u32 network, __u32 whole, const __u32 capacity)
 {
 	struct packet_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + capacity, 0);
-	__u64 length = bounded(at->length, capacity);
+	__u64 length = bounded(whole, capacity);
 
 	if (!record)
 		return false;
-	if (!length || bpf_skb_load_bytes(skb, at->network, record->bytes, length)) {
+	if (!length || bpf_skb_load_bytes(skb, network, record->bytes, length)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return true;
 	}
@@ -300,62 +315,65 @@ static __always_inline bool hand_up(struct __sk_buff *skb, const struct place *a
 }
 
 /* With its header of 24 bytes and the ring's own 8, a record takes a power of two or half of one. */
-static __always_inline bool hand_up_whole(struct __sk_buff *skb, const struct place *at)
+__noinline int hand_up_whole(struct __sk_buff *skb, __u32 network, __u32 length)
 {
-	if (at->length <= 96)
-		return hand_up(skb, at, 96);
-	if (at->length <= 224)
-		return hand_up(skb, at, 224);
-	if (at->length <= 480)
-		return hand_up(skb, at, 480);
-	if (at->length <= 992)
-		return hand_up(skb, at, 992);
-	if (at->length <= 1504)
-		return hand_up(skb, at, 1504);
-	if (at->length <= 2016)
-		return hand_up(skb, at, 2016);
-	if (at->length <= 4064)
-		return hand_up(skb, at, 4064);
-	if (at->length <= 8160)
-		return hand_up(skb, at, 8160);
-	if (at->length <= 16352)
-		return hand_up(skb, at, 16352);
-	if (at->length <= 32736)
-		return hand_up(skb, at, 32736);
-	return hand_up(skb, at, RECORD_BYTES);
+	if (length <= 96)
+		return hand_up(skb, network, length, 96);
+	if (length <= 224)
+		return hand_up(skb, network, length, 224);
+	if (length <= 480)
+		return hand_up(skb, network, length, 480);
+	if (length <= 992)
+		return hand_up(skb, network, length, 992);
+	if (length <= 1504)
+		return hand_up(skb, network, length, 1504);
+	if (length <= 2016)
+		return hand_up(skb, network, length, 2016);
+	if (length <= 4064)
+		return hand_up(skb, network, length, 4064);
+	if (length <= 8160)
+		return hand_up(skb, network, length, 8160);
+	if (length <= 16352)
+		return hand_up(skb, network, length, 16352);
+	if (length <= 32736)
+		return hand_up(skb, network, length, 32736);
+	return hand_up(skb, network, length, RECORD_BYTES);
 }
 
 SEC("socket")
 int packets(struct __sk_buff *skb)
 {
 	struct place at = {};
-	__u8 head[40];
+	__be16 protocol = skb->protocol;
+	__u8 head[20];
+	int missing;
 
-	/* Loopback shows each packet twice. */
-	if (skb->ifindex == LOOPBACK_IFINDEX && (skb->pkt_type == PACKET_OUTGOING) == loopback_incoming)
+	/* What leaves by loopback comes in by it. Its socket does not even ask for it, another may. */
+	if (skb->ifindex == LOOPBACK_IFINDEX && skb->pkt_type == PACKET_OUTGOING)
 		return 0;
-	if (find_network(skb, &at.network))
-		return 0;
-	if (bpf_skb_load_bytes(skb, at.network, head, 20))
-		return 0;
-	if (head[0] >> 4 == 4) {
-		if (read_ipv4(skb, head, &at))
+	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6)) {
+		int offset = behind_tags(skb);
+
+		if (offset < 0)
 			return 0;
-	} else if (head[0] >> 4 == 6) {
-		if (read_ipv6(skb, head, &at))
-			return 0;
-	} else {
-		return 0;
+		at.network = offset;
 	}
-	if (!wanted(skb, &at))
+	if (bpf_skb_load_bytes(skb, at.network, head, sizeof(head)))
+		return 0;
+	if (head[0] >> 4 == 4)
+		missing = read_ipv4(skb, head, &at);
+	else if (head[0] >> 4 == 6)
+		missing = read_ipv6(skb, head, &at);
+	else
+		return 0;
+	if (missing || !wanted(skb, &at))
 		return 0;
 
-	if (at.length <= RECORD_BYTES) {
-		if (!hand_up_whole(skb, &at))
-			lose(skb, &at);
-		return 0;
-	}
-	return at.fragment ? 0 : hand_up_in_parts(skb, at.network, at.transport, at.length, at.v6);
+	if (at.length > RECORD_BYTES)
+		return at.fragment ? 0 : hand_up_in_parts(skb, at.network, at.transport, at.length, at.v6);
+	if (!hand_up_whole(skb, at.network, at.length))
+		lose(skb, &at);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

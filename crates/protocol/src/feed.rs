@@ -81,6 +81,22 @@ impl Feed {
         }
     }
 
+    /// The bytes held, to be read again now that they mean something.
+    pub fn reopen(&mut self) -> Window<'_> {
+        let latest = self.marks.last().copied().unwrap_or(ChunkMark {
+            start: Mark { position: self.position, at: Timestamp::default() },
+            acknowledged: None,
+        });
+        Window {
+            position: &mut self.position,
+            marks: &mut self.marks,
+            held: &mut self.bytes,
+            arrived: None,
+            latest,
+            consumed: 0,
+        }
+    }
+
     /// How many bytes are held.
     pub fn held(&self) -> usize {
         self.bytes.len()

@@ -34,6 +34,11 @@ impl Clock {
         }
     }
 
+    /// The UTC of now.
+    pub fn now(&self) -> Timestamp {
+        self.utc(u64::try_from(read(libc::CLOCK_MONOTONIC)).unwrap_or(0))
+    }
+
     /// The UTC of a reading of `CLOCK_MONOTONIC` in nanoseconds.
     pub fn utc(&self, monotonic: u64) -> Timestamp {
         Timestamp(monotonic.saturating_add_signed(self.offset))

@@ -43,9 +43,8 @@ pub fn load<'a>(
     let mut loader = EbpfLoader::new();
     loader.btf(btf).verifier_log_level(VerifierLogLevel::DISABLE);
     configure(&mut loader);
-    let mut ebpf = load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| {
-        Error::Failed(format!("cannot load the {name} programs into the kernel: {}{}", chain(&error), advice(&error)))
-    })?;
+    let mut ebpf =
+        load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| load_error(name, &error))?;
 
     let ring = Ring::new(take_map(&mut ebpf, RING)?, ring_bytes as usize)?;
     let lost = LostCounters::new(take_map(&mut ebpf, LOST)?, processors as usize)?;
@@ -99,6 +98,11 @@ fn raise_memory_lock_limit() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` outlives the call, which copies it. Where it fails, loading says so.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
+
+/// What to tell of a program or an object that the kernel did not take.
+pub(crate) fn load_error(name: &str, error: &(dyn error::Error + 'static)) -> Error {
+    Error::Failed(format!("cannot load the {name} programs into the kernel: {}{}", chain(error), advice(error)))
 }
 
 /// An error with what caused it, as one line.
