@@ -76,7 +76,11 @@ fn measure(name: &str, format: &l7trace_output::Format, exchanges: &[Exchange]) 
     let started = Instant::now();
     let bytes = lines(LINES);
     let nanoseconds = started.elapsed().as_nanos() as f64 / LINES as f64;
-    let allocations = allocation_counter::measure(|| drop(lines(10_000))).count_total as f64 / 10_000.0;
+    let allocations = allocation_counter::measure(|| {
+        std::hint::black_box(lines(10_000));
+    })
+    .count_total as f64
+        / 10_000.0;
     println!(
         "{:8} {name:27} {nanoseconds:7.1} ns a line, {allocations:5.2} allocations, {} bytes",
         format.name,
