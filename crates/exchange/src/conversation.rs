@@ -91,6 +91,7 @@ impl Conversation {
                         self.speech = Speech::Opaque;
                     }
                     Found::Protocol { protocol, client, from_start } => {
+                        let client = client.or(initiator).unwrap_or_else(|| guess_client(facts));
                         self.client = Some(client);
                         self.protocol = Some(protocol.name());
                         let by_direction = [from_start[client.index()], from_start[client.other().index()]];

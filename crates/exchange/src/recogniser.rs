@@ -64,7 +64,8 @@ pub(crate) enum Found {
     /// A protocol, and its client.
     Protocol {
         protocol: &'static dyn Protocol,
-        client: Side,
+        /// None where the bytes do not say.
+        client: Option<Side>,
         /// By side: whether the first byte held (or, where none is, the next to come) is its first.
         from_start: [bool; 2],
     },
@@ -214,10 +215,8 @@ impl Recogniser {
         let mut found = Found::Nothing;
         for protocol in REGISTRY {
             match protocol.recognise(&sample) {
-                Recognition::Yes { client } => {
-                    let from_start = sample.sides.map(|prefix| prefix.from_start);
-                    return Found::Protocol { protocol: *protocol, client, from_start };
-                }
+                Recognition::Yes { client } => return found_in(&sample, *protocol, Some(client)),
+                Recognition::Unoriented => return found_in(&sample, *protocol, None),
                 Recognition::More => found = Found::NotYet,
                 Recognition::No => {}
             }
@@ -233,6 +232,10 @@ impl Recogniser {
         held.from_start = false;
         self.entries.retain(|entry| entry.from != side || matches!(entry.what, Told::End(_)));
     }
+}
+
+fn found_in(sample: &Sample<'_>, protocol: &'static dyn Protocol, client: Option<Side>) -> Found {
+    Found::Protocol { protocol, client, from_start: sample.sides.map(|prefix| prefix.from_start) }
 }
 
 impl Held {

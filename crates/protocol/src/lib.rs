@@ -13,6 +13,7 @@ pub mod grpc;
 mod http1;
 pub mod http2;
 mod message;
+mod mqtt;
 mod nested;
 mod outbox;
 mod parser;
@@ -31,7 +32,15 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&http1::Http1, &http2::Http2, &amqp::Amqp, &smtp::Smtp, &tls::Tls];
+#[rustfmt::skip]
+pub static REGISTRY: &[&dyn Protocol] = &[
+    &http1::Http1,
+    &http2::Http2,
+    &amqp::Amqp,
+    &mqtt::Mqtt,
+    &smtp::Smtp,
+    &tls::Tls,
+];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

@@ -183,6 +183,7 @@ impl Nested {
         let found = REGISTRY.iter().find(|protocol| match protocol.recognise(&sample) {
             // The client of the outer connection is the client here.
             Recognition::Yes { client } => client == Side::A,
+            Recognition::Unoriented => true,
             Recognition::More => {
                 more = true;
                 false
