@@ -62,8 +62,8 @@ pub(super) fn status_line(line: &[u8]) -> Option<StatusLine> {
     let version_end = next_space(line, 0);
     let word = version_end + line[version_end..].iter().take_while(|byte| **byte == b' ').count();
     let word_end = next_space(line, word);
-    // RFC 9112, section 4: three characters. A version with something odd in it has no code after it.
-    let clean = !line[..version_end].iter().any(u8::is_ascii_control);
+    // RFC 9112, section 4: three characters. A carriage return in the version ends the line for many.
+    let clean = !line[..version_end].contains(&b'\r');
     let field = if clean { line[word..word_end].first_chunk::<3>() } else { None };
     let (blank, digits) = field.map_or((0, 0), |field| {
         let blank = field.iter().take_while(|byte| is_space(**byte)).count();
