@@ -190,6 +190,8 @@ pub struct Summary {
     pub transactions: u64,
     /// Exchanges by protocol and by class of status (`2xx`, `OK`, …; `none` without one).
     pub by_status: BTreeMap<(&'static str, String), u64>,
+    /// One-way messages by protocol.
+    pub messages_by_protocol: BTreeMap<&'static str, u64>,
     /// Exchanges by outcome name.
     pub by_outcome: BTreeMap<&'static str, u64>,
     /// Latency at the 50th and the 99th percentile of answered exchanges, in nanoseconds, within
