@@ -230,8 +230,8 @@ impl<State> Connection<State> {
         }
     }
 
-    /// Gives up the hole of a direction up to `to`.
-    pub(crate) fn give_up<S: Sink<State = State>>(&mut self, side: Side, to: u64, cause: Cause, sink: &mut S) {
+    /// Gives up the hole of a direction up to `to`; tells whether there was any.
+    pub(crate) fn give_up<S: Sink<State = State>>(&mut self, side: Side, to: u64, cause: Cause, sink: &mut S) -> bool {
         let direction = &mut self.directions[side.index()];
         // What only the receiver's acknowledgement told of is part of what was there.
         direction.extent = direction.extent.max(to);
@@ -242,6 +242,7 @@ impl<State> Connection<State> {
             let stamp = Stamp { at, ..self.stamp_of(side) };
             self.hand(side, stamp, Delivered::Gap { length, cause }, sink);
         }
+        length > 0
     }
 
     /// Why a hole is there, as far as can be told: the kernel's ring was full at some time since the

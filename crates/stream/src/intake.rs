@@ -104,6 +104,10 @@ impl<State> Connection<State> {
             return Place::Here(start);
         }
         let place = direction.locate(sequence);
+        // What began it were its own segments without bytes, and those may have been strays.
+        if place == Place::Stray && length > 0 && direction.witnessed && !direction.opened && direction.is_untouched() {
+            return Place::Here(direction.begin(sequence));
+        }
         // Joined in the middle, something a little older may come just after: as long as nothing
         // was told of the direction, it begins there. A keep-alive probe brings nothing.
         if let Place::Here(start) = place

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::mem;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use l7trace_event::{Cause, ConnectionKey, Event, Flags, Ledger, Segment, Side, Timestamp, What};
@@ -89,12 +90,11 @@ impl<S: Sink> Table<S> {
     /// and connections that are idle. To be called now and then, with the time of the newest event
     /// for a capture file and with the clock for a live host.
     pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
-        while let Some((_, index)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+        let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
+        for (_, index) in mem::replace(&mut self.deadlines, later) {
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
-            let Some(connection) = self.roster.get_mut(index) else {
-                self.deadlines.pop_first();
-                continue;
-            };
+            let Some(connection) = self.roster.get_mut(index) else { continue };
+            connection.queued = None;
             connection.expire(now, context, sink);
             self.settle(index, sink);
         }
@@ -323,6 +323,10 @@ impl<S: Sink> Table<S> {
     #[inline]
     fn find(&self, key: &ConnectionKey) -> Option<u32> {
         let is_it = |index: &u32| self.roster.get(*index).is_some_and(|connection| connection.facts.key == *key);
+        // Mostly it is the one that was used last: its other direction, or a second witness.
+        if let Some(newest) = self.roster.newest().filter(is_it) {
+            return Some(newest);
+        }
         self.index.find(self.hasher.hash_one(key), is_it).copied()
     }
 
