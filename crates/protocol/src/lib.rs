@@ -20,6 +20,7 @@ mod recognition;
 mod smtp;
 mod tls;
 mod value;
+mod websocket;
 
 pub use feed::{Feed, Window};
 pub use message::{Completeness, Field, Key, Mark, Message, Note, Role, Span};
@@ -30,7 +31,8 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&http2::Http2, &amqp::Amqp, &mqtt::Mqtt, &smtp::Smtp, &tls::Tls];
+pub static REGISTRY: &[&dyn Protocol] =
+    &[&http2::Http2, &amqp::Amqp, &mqtt::Mqtt, &smtp::Smtp, &tls::Tls, &websocket::WebSocket];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
