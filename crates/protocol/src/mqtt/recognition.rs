@@ -19,6 +19,8 @@ pub(super) fn recognise(sample: &Sample<'_>) -> Recognition {
     for side in Side::BOTH {
         match begins_with_connect(sample.side(side).bytes) {
             Ok(true) => return Recognition::Yes { client: side },
+            // A CONNECT of something else.
+            Ok(false) if sample.side(side).bytes.first() == Some(&0x10) => return Recognition::No,
             Ok(false) => {}
             Err(_) => more |= !sample.side(side).ended,
         }
