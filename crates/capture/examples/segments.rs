@@ -1,9 +1,10 @@
-//! Lists the TCP segments of capture files: `segments [-v] FILE…`. For comparing with other
-//! readers, and for timing this one.
+//! Counts the TCP segments of capture files: `segments [-v] [-w RECORDING] FILE…`; lists them (`-v`)
+//! and records them (`-w`). For comparing with other readers, and for timing this one.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use l7trace_capture::record::Recorder;
 use l7trace_capture::{Batch, Filled};
 use l7trace_event::What;
 
@@ -13,11 +14,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if verbose {
         paths.remove(0);
     }
+    let mut recorder = None;
+    if paths.first().is_some_and(|path| path.as_os_str() == "-w") && paths.len() > 1 {
+        recorder = Some(Recorder::create(&paths[1])?);
+        paths.drain(..2);
+    }
+    let mut failure = None;
     let begin = Instant::now();
     let mut source = l7trace_capture::file::open(&paths)?;
     let (mut segments, mut bytes, mut missing, mut batch) = (0u64, 0u64, 0u64, Batch::default());
     while source.tap.fill(&mut batch, Duration::from_secs(1))? != Filled::End {
         source.decoder.decode(&batch, &mut |event| {
+            if let Some(Err(error)) = recorder.as_mut().map(|recorder| recorder.record(event)) {
+                failure = Some(error);
+            }
             if let What::Segment(segment) = &event.what {
                 segments += 1;
                 bytes += segment.bytes.len() as u64;
@@ -41,6 +51,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for warning in source.decoder.warnings() {
             eprintln!("{warning}");
         }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish()?;
+    }
+    if let Some(error) = failure {
+        return Err(error.into());
     }
     let seconds = begin.elapsed().as_secs_f64();
     println!("{segments} segments, {bytes} bytes, {missing} missing, in {seconds:.3} s");

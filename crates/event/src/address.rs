@@ -58,6 +58,15 @@ impl Endpoint {
         self.unix.then_some(self.address as u64)
     }
 
+    /// A number that two different endpoints hardly ever share, for tables; nothing lasting.
+    pub fn mixed(&self) -> u64 {
+        let low = self.address as u64 ^ u64::from(self.port) << 40 ^ u64::from(self.unix) << 39;
+        let high = (self.address >> 64) as u64;
+        let product = u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd6e8_feb8_6659_fd93 | 1);
+        let folded = (product >> 64) as u64 ^ product as u64;
+        folded.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ folded >> 29
+    }
+
     /// Whether the address means something only within one network namespace: loopback,
     /// link-local, or a Unix socket's identity (which is the host's: no namespace).
     #[inline]

@@ -363,3 +363,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_documents_examples_are_valid() {
+    let document = include_str!("../../../docs/json.md");
+    let blocks = document.split("```json\n").skip(1).filter_map(|block| block.split("```").next());
+    let kinds: Vec<Json> = blocks.map(|block| check_lines(block.as_bytes()).remove(0)["type"].clone()).collect();
+    for kind in ["exchange", "message", "transaction", "connection", "summary"] {
+        assert!(kinds.contains(&json!(kind)), "no example of {kind}");
+    }
+}

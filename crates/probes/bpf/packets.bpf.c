@@ -44,8 +44,6 @@
 const volatile __u8 only_ports = 0;
 /* One bit a port. */
 const volatile __u64 ports[1024] = {};
-/* Whether to drop what leaves by loopback, because the same packet comes in by it. */
-const volatile __u8 loopback_incoming = 0;
 
 /* Where a packet's parts are, from the start of the data. */
 struct place {
@@ -350,8 +348,8 @@ int packets(struct __sk_buff *skb)
 	__u8 head[20];
 	int missing;
 
-	/* Loopback shows each packet twice. */
-	if (skb->ifindex == LOOPBACK_IFINDEX && (skb->pkt_type == PACKET_OUTGOING) == loopback_incoming)
+	/* What leaves by loopback comes in by it. Its socket does not even ask for it, another may. */
+	if (skb->ifindex == LOOPBACK_IFINDEX && skb->pkt_type == PACKET_OUTGOING)
 		return 0;
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6)) {
 		int offset = behind_tags(skb);

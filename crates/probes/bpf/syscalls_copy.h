@@ -78,7 +78,9 @@ static __always_inline void tell_missing(const struct data_record *header, __u32
 /* A walk over several buffers, too long for the stack and for one run of a program. */
 struct walk {
 	struct buffers buffers;
-	__u32 left; /* moved by the call, not yet accounted for */
+	__u64 messages; /* of a call of several: where the next one is, */
+	__u32 count;    /* and how many are left */
+	__u32 left; /* moved by the call, or the message, and not yet accounted for */
 	__u32 room; /* how much more may be copied */
 	__u32 limited; /* whether user space set the room, not the option */
 	__u32 unused;
@@ -144,13 +146,30 @@ static __always_inline __u8 beyond_room(const struct walk *walk)
 	return walk->limited ? CAUSE_SKIPPED : CAUSE_CAPTURE_LIMIT;
 }
 
+/* Goes to the next message of a call of several. */
+static __always_inline bool next_message(struct walk *walk)
+{
+	__u32 length = 0;
+
+	if (!walk->count)
+		return false;
+	walk->count -= 1;
+	walk->buffers.length = 0;
+	walk->buffers.entries = 0;
+	bpf_probe_read_user(&length, sizeof(length), (void *)(walk->messages + sizeof(struct message)));
+	buffers_of_message(walk->messages, &walk->buffers);
+	walk->messages += sizeof(struct message_with_length);
+	walk->left = length;
+	return true;
+}
+
 /* Takes one piece of the walk; false where it is over. */
 static __always_inline bool step(struct walk *walk)
 {
 	__u32 length = walk->left;
 
 	if (!length)
-		return false;
+		return next_message(walk);
 	if (!walk->buffers.length && !next_buffer(&walk->buffers)) {
 		flush(walk);
 		tell_missing(&walk->next, length, CAUSE_UNREADABLE);
@@ -200,7 +219,7 @@ static __always_inline bool walk_on(void)
 			return false;
 		}
 	walk->runs += 1;
-	if (walk->runs < RUNS && walk->left)
+	if (walk->runs < RUNS && (walk->left || walk->count))
 		return true;
 	flush(walk);
 	if (walk->left)
@@ -222,6 +241,7 @@ static __always_inline bool hand_up(const struct data_record *header, const stru
 	if (!walk)
 		return false;
 	walk->buffers = *buffers;
+	walk->count = 0;
 	walk->left = moved;
 	walk->room = room;
 	walk->limited = room < copy_limit;

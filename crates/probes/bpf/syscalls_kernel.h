@@ -141,9 +141,23 @@ struct inode {
 	unsigned long i_ino;
 };
 
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+typedef struct {
+	atomic_long_t refcnt;
+} file_ref_t;
+
 struct file {
 	struct inode *f_inode;
 	void *private_data;
+	atomic_long_t f_count;
+};
+
+/* Since Linux 6.13. */
+struct file___counted {
+	file_ref_t f_ref;
 };
 
 struct socket {

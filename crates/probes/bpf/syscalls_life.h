@@ -3,6 +3,7 @@
 #ifndef L7TRACE_SYSCALLS_LIFE_H
 #define L7TRACE_SYSCALLS_LIFE_H
 
+#include "syscalls_call.h"
 #include "syscalls_socket.h"
 
 /* Tells what is known of a socket, if it is wanted: whoever holds it, if nothing is asked of that. */
@@ -28,6 +29,10 @@ static __always_inline void connecting(struct sock *sk, __u64 time)
 
 	if (!wanted_socket(sk) || !wanted_process(task))
 		return;
+	if (is_compat(task)) {
+		hide(task, CAUSE_COMPAT);
+		tell_blind(task, BLIND_COMPAT, time);
+	}
 	state = keep(sk, SOCKET_CLIENT | SOCKET_WANTED, 0, time);
 	if (!state)
 		return;
@@ -63,28 +68,38 @@ static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct
 	__u32 sent = LOAD(tcp, write_seq);
 	__u8 what = 0;
 
-	if ((to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && !(state->flags & SOCKET_SENT_ENDED)) {
+	if ((to == TCP_FIN_WAIT1 || to == TCP_LAST_ACK) && !(state->flags & SOCKET_SENT_ENDED))
+		what |= STATE_SENT_END;
+	if (all_received(sk, tcp, received) && !(state->flags & SOCKET_RECEIVED_ENDED))
+		what |= STATE_RECEIVED_END;
+	if (!what)
+		return;
+	if (is_told(sk, state, time)) {
+		if (what & STATE_SENT_END && state->flags & SOCKET_SENT_KNOWN)
+			tell_hidden(state, SENT, state->sent, sent, time, 0);
+		tell_state(state, what, time, sent, received);
+	}
+	if (what & STATE_SENT_END) {
 		state->flags |= SOCKET_SENT_ENDED;
 		state->sent = sent;
-		what |= STATE_SENT_END;
 	}
-	if (all_received(sk, tcp, received) && !(state->flags & SOCKET_RECEIVED_ENDED)) {
+	if (what & STATE_RECEIVED_END)
 		state->flags |= SOCKET_RECEIVED_ENDED;
-		what |= STATE_RECEIVED_END;
-	}
-	if (what && is_told(sk, state, time))
-		tell_state(state, what, time, sent, received);
 }
 
-/* The socket is no more. */
-static __always_inline void gone(struct sock *sk, struct tcp_sock *tcp, struct socket_state *state, int from, __u64 time)
+/*
+ * The connection is no more; true where the socket is no more as well. One that a process still
+ * holds may be in the middle of a call, whose bytes are told when it ends.
+ */
+static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct socket_state *state, int from, __u64 time)
 {
+	bool closed = LOAD(sk, sk_shutdown) == SHUTDOWN_MASK;
 	__u32 received = received_of(sk, tcp);
 	__u32 sent = LOAD(tcp, write_seq);
-	__u8 what = STATE_GONE;
+	__u8 what = closed ? STATE_GONE : 0;
 
 	if (from == TCP_SYN_SENT)
-		return;
+		return true;
 	/* One load from either of two places would be, to the verifier, of no known kind. */
 	asm volatile("" : "+r"(sent));
 	if (state->flags & SOCKET_SENT_ENDED)
@@ -95,8 +110,17 @@ static __always_inline void gone(struct sock *sk, struct tcp_sock *tcp, struct s
 		what |= STATE_SENT_RESET;
 	else if (all_received(sk, tcp, received) && !(state->flags & SOCKET_RECEIVED_ENDED))
 		what |= STATE_RECEIVED_END;
-	if (is_told(sk, state, time))
-		tell_state(state, what, time, sent, received);
+	state->flags |= SOCKET_DEAD | SOCKET_SENT_ENDED | SOCKET_RECEIVED_ENDED;
+	if (!is_told(sk, state, time))
+		return closed;
+	if (closed) {
+		if (state->flags & SOCKET_SENT_KNOWN)
+			tell_hidden(state, SENT, state->sent, sent, time, 0);
+		if (state->flags & SOCKET_RECEIVED_KNOWN)
+			tell_hidden(state, RECEIVED, state->received, received, time, CAUSE_ZERO_COPY);
+	}
+	tell_state(state, what, time, sent, received);
+	return closed;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -122,8 +146,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	if (to == TCP_ESTABLISHED) {
 		established(sk, tcp, state, from, time);
 	} else if (state && to == TCP_CLOSE) {
-		gone(sk, tcp, state, from, time);
-		bpf_map_delete_elem(&sockets, &key);
+		if (gone(sk, tcp, state, from, time))
+			bpf_map_delete_elem(&sockets, &key);
 	} else if (state) {
 		ending(sk, tcp, state, to, time);
 	}

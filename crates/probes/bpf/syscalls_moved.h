@@ -33,7 +33,7 @@ static __always_inline bool has_kernel_tls(struct tcp_sock *tcp)
  * thread may have sent on the same socket between the end of the transfer and now: then this call
  * takes the last place, and the other fills the hole that this leaves.
  */
-static __always_inline __u32 begin_sent(struct socket_state *state, __u32 end, __u32 moved)
+static __always_inline __u32 begin_sent(struct socket_state *state, struct data_record *header, __u32 end, __u32 moved)
 {
 	__u32 position = end - moved;
 
@@ -41,6 +41,7 @@ static __always_inline __u32 begin_sent(struct socket_state *state, __u32 end, _
 		if ((__s32)(position - state->sent) > 0) {
 			state->hole = state->sent;
 			state->hole_length = position - state->sent;
+			tell_hidden(state, SENT, state->sent, position, header->time, 0);
 		} else if (position != state->sent && state->hole_length == moved) {
 			position = state->hole;
 			state->hole_length = 0;
@@ -57,10 +58,8 @@ static __always_inline __u32 begin_received(struct socket_state *state, struct d
 {
 	__u32 position = end - moved;
 
-	if (state->flags & SOCKET_RECEIVED_KNOWN && (__s32)(position - state->received) > 0) {
-		header->position = state->received;
-		tell_missing(header, position - state->received, CAUSE_ZERO_COPY);
-	}
+	if (state->flags & SOCKET_RECEIVED_KNOWN)
+		tell_hidden(state, RECEIVED, state->received, position, header->time, CAUSE_ZERO_COPY);
 	state->received = end;
 	state->flags |= SOCKET_RECEIVED_KNOWN;
 	return position;
@@ -118,7 +117,7 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 		received = received_of(sk, tcp);
 		if (direction == SENT) {
 			header->acknowledged = received;
-			header->position = begin_sent(state, sent_of(sk, tcp), moved);
+			header->position = begin_sent(state, header, sent_of(sk, tcp), moved);
 		} else {
 			header->position = begin_received(state, header, received, moved);
 		}
@@ -143,6 +142,56 @@ static __always_inline __u32 room_for(const struct data_record *header, __u32 mo
 	if (limit->skip[direction] && (__s32)(limit->skip_until[direction] - (header->position + moved)) >= 0)
 		return 0;
 	return limit->bytes[direction] < room ? limit->bytes[direction] : room;
+}
+
+/*
+ * Hands up the `moved` bytes that a call moved, `index` being the message that it is at; true where
+ * walk_on must follow.
+ */
+static __always_inline bool hand_up_call(struct sock *sk, const struct call *call, __u32 index,
+					 const struct data_record *header, __u32 moved, int flags)
+{
+	__u32 room = room_for(header, moved);
+	__u32 cause = call->cause;
+	struct buffers buffers = {};
+	bool zero_copy;
+
+	if (!room) {
+		tell_missing(header, moved, CAUSE_SKIPPED);
+		return false;
+	}
+	/* Thrown away on the way in, as the caller wished. */
+	if (!cause && header->direction == RECEIVED && flags & MSG_TRUNC && LOAD(sk, __sk_common.skc_family) != AF_UNIX)
+		cause = CAUSE_ZERO_COPY;
+	zero_copy = header->direction == SENT && flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
+	if (!cause)
+		cause = buffers_of(call, index, zero_copy, &buffers);
+	if (cause) {
+		tell_missing(header, moved, cause);
+		return false;
+	}
+	return hand_up(header, &buffers, moved, room);
+}
+
+/* The same for all `count` messages of a call of several. */
+static __always_inline bool hand_up_messages(struct sock *sk, const struct call *call, __u32 count,
+					     const struct data_record *header, __u32 moved, int flags)
+{
+	__u32 room = room_for(header, moved);
+	struct buffers none = {};
+	__u32 zero = 0;
+	struct walk *walk;
+
+	if (!room || (header->direction == SENT && call->arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
+		return hand_up_call(sk, call, 0, header, moved, flags);
+	hand_up(header, &none, moved, room);
+	walk = bpf_map_lookup_elem(&walks, &zero);
+	if (!walk)
+		return false;
+	walk->left = 0;
+	walk->messages = call->arguments[1];
+	walk->count = count;
+	return true;
 }
 
 /* The reader of a stream was told that it is over. */

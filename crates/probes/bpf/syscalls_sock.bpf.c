@@ -93,41 +93,21 @@ static __always_inline bool transferred(struct sock *sk, __u32 moved, int flags,
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct data_record header;
-	struct buffers buffers;
 	struct call call = {};
-	bool zero_copy;
 	__u32 index = 0;
-	__u32 room;
-	__u32 cause;
 
 	if (!moved_through(sk, task, moved, direction, &header))
 		return false;
 	call_of(task, &call);
-	cause = call.cause;
-	if (!cause && (call.number == CALL_SENDMMSG || call.number == CALL_RECVMMSG))
+	if (!call.cause && (call.number == CALL_SENDMMSG || call.number == CALL_RECVMMSG))
 		index = message_index(&call, sk);
-	room = room_for(&header, moved);
-	if (!room) {
-		tell_missing(&header, moved, CAUSE_SKIPPED);
-		return false;
-	}
-	if (cause == CAUSE_IO_URING)
+	if (call.cause == CAUSE_IO_URING)
 		tell_blind(task, BLIND_IO_URING, header.time);
-	if (cause == CAUSE_COMPAT)
+	if (call.cause == CAUSE_COMPAT)
 		tell_blind(task, BLIND_COMPAT, header.time);
-	if (!cause && !is_callers(&call, task))
-		cause = CAUSE_KERNEL;
-	/* Thrown away on the way in, as the caller wished. */
-	if (!cause && direction == RECEIVED && flags & MSG_TRUNC && LOAD(sk, __sk_common.skc_family) != AF_UNIX)
-		cause = CAUSE_ZERO_COPY;
-	zero_copy = direction == SENT && flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
-	if (!cause)
-		cause = buffers_of(&call, index, zero_copy, &buffers);
-	if (cause) {
-		tell_missing(&header, moved, cause);
-		return false;
-	}
-	return hand_up(&header, &buffers, moved, room);
+	if (!call.cause && !is_callers(&call, task))
+		call.cause = CAUSE_KERNEL;
+	return hand_up_call(sk, &call, index, &header, moved, flags);
 }
 
 SEC("tp_btf/sock_send_length")

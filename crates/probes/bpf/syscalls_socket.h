@@ -20,6 +20,7 @@
 #define SOCKET_WANTED 1024   /* a wanted process had it in its hands */
 #define SOCKET_NAMED 2048
 #define SOCKET_LISTENS 8192
+#define SOCKET_DEAD 16384    /* its connection is no more */
 #define SOCKET_REFUSED 4096  /* its bytes mean nothing to us (kernel TLS) */
 
 /* A socket that is traced. */
@@ -133,6 +134,17 @@ static __always_inline bool flag_of(struct sock *sk, int flag)
 static __always_inline __u64 inode_of(struct sock *sk)
 {
 	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/* Whether one descriptor alone, of all processes', stands for the socket. */
+static __always_inline bool is_last_descriptor(struct sock *sk)
+{
+	struct file *file = BPF_CORE_READ(sk, sk_socket, file);
+	struct file___counted *counted = (void *)file;
+
+	if (bpf_core_field_exists(counted->f_ref))
+		return BPF_CORE_READ(counted, f_ref.refcnt.counter) == 0; /* it counts from 0 */
+	return BPF_CORE_READ(file, f_count.counter) == 1;
 }
 
 /* The position after the last byte that was sent. A FIN takes one, and is no byte. */
@@ -290,6 +302,57 @@ static __always_inline void tell_state(struct socket_state *state, __u8 what, __
 	submit(record, sizeof(*record));
 }
 
+/* By process: by what its bytes go unseen (enum cause), where that was noticed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} hidden SEC(".maps");
+
+/* Notes that what a process moves may go unseen. */
+static __always_inline void hide(struct task_struct *task, __u8 cause)
+{
+	__u32 process = LOAD(task, tgid);
+
+	bpf_map_update_elem(&hidden, &process, &cause, BPF_ANY);
+}
+
+/*
+ * Tells of bytes between two positions that no call was seen to move, as the counters say they
+ * were: by `otherwise`, unless the owner is known to move them by other means. 0: by nothing known.
+ */
+static __always_inline void tell_hidden(struct socket_state *state, enum direction direction, __u32 from, __u32 to,
+					__u64 time, __u8 otherwise)
+{
+	__u32 process = state->owner >> 32;
+	struct data_record *record;
+	__u8 *cause;
+
+	if ((__s32)(to - from) <= 0 || !(state->flags & SOCKET_TOLD))
+		return;
+	cause = bpf_map_lookup_elem(&hidden, &process);
+	if (cause)
+		otherwise = *cause;
+	if (!otherwise)
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		count_lost(to - from);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_DATA;
+	record->direction = direction;
+	record->cause = otherwise;
+	record->id = state->id;
+	record->time = time;
+	record->position = from;
+	record->acknowledged = state->received;
+	record->missing = to - from;
+	submit(record, sizeof(*record));
+}
+
 /* Says once that a process is out of sight. */
 static __always_inline void tell_blind(struct task_struct *task, enum blind_why why, __u64 time)
 {
@@ -357,6 +420,9 @@ static __always_inline struct socket_state *state_for(struct sock *sk, int famil
 	bool kernel_thread = LOAD(task, flags) & PF_KTHREAD;
 	__u64 inode = 0;
 
+	/* What lives where a dead one was is another. */
+	if (state && state->flags & SOCKET_DEAD && LOAD(sk, __sk_common.skc_state) != TCP_CLOSE)
+		state = NULL;
 	if (!state && !wanted_socket(sk))
 		return NULL;
 	if (!wanted_process(task))

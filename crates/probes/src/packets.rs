@@ -13,8 +13,6 @@ pub const PROGRAM: &str = "packets";
 pub const ONLY_PORTS: &str = "only_ports";
 /// Global `[u64; 1024]`: a bit for each port.
 pub const PORTS: &str = "ports";
-/// Global `u8`: whether of a packet on loopback the incoming copy is taken, not the outgoing one.
-pub const LOOPBACK_INCOMING: &str = "loopback_incoming";
 
 /// In [`PacketRecord::kind`]: a packet that this host sends.
 pub const PACKET_OUTGOING: u8 = 4;

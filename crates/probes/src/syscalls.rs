@@ -9,6 +9,11 @@ pub fn sock_object() -> &'static [u8] {
     crate::object!("syscalls_sock")
 }
 
+/// The object of the `tracepoints` engine.
+pub fn tracepoints_object() -> &'static [u8] {
+    crate::object!("syscalls_tracepoints")
+}
+
 /// Globals, all `u32` unless said otherwise.
 pub mod global {
     /// The tracer's own process id.
@@ -55,6 +60,8 @@ pub mod map {
     pub const CONTINUE_SEND: &str = "continue_send";
     /// Program array: the same of a receiving hook.
     pub const CONTINUE_RECEIVE: &str = "continue_receive";
+    /// Program array: the same of the hook at the end of a call.
+    pub const CONTINUE_CALL: &str = "continue_call";
 }
 
 /// What a record says.

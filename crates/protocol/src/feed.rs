@@ -122,6 +122,12 @@ impl Feed {
         mark_of(&self.marks, position).map_or(Timestamp::default(), |mark| mark.start.at)
     }
 
+    /// How far the sender had read the other direction when it sent the byte at `position`, for a
+    /// byte that is held.
+    pub fn acknowledged_at(&self, position: u64) -> Option<u64> {
+        mark_of(&self.marks, position).and_then(|mark| mark.acknowledged)
+    }
+
     /// Drops what is held; the next byte is the one at `position`.
     pub fn clear(&mut self, position: u64) {
         self.bytes = Vec::new();

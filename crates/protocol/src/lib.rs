@@ -10,6 +10,7 @@ mod amqp;
 mod content;
 mod feed;
 pub mod grpc;
+mod http1;
 pub mod http2;
 mod message;
 mod mqtt;
@@ -17,6 +18,7 @@ mod nested;
 mod outbox;
 mod parser;
 mod recognition;
+mod secrets;
 mod smtp;
 mod tls;
 mod value;
@@ -31,8 +33,16 @@ pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] =
-    &[&http2::Http2, &amqp::Amqp, &mqtt::Mqtt, &smtp::Smtp, &tls::Tls, &websocket::WebSocket];
+#[rustfmt::skip]
+pub static REGISTRY: &[&dyn Protocol] = &[
+    &http1::Http1,
+    &http2::Http2,
+    &amqp::Amqp,
+    &mqtt::Mqtt,
+    &smtp::Smtp,
+    &tls::Tls,
+    &websocket::WebSocket,
+];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

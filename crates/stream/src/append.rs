@@ -63,7 +63,7 @@ impl<State> Connection<State> {
         if flags.has(Flags::RESET) {
             self.release_provisional(Side::A, sink);
             self.release_provisional(Side::B, sink);
-            self.break_off(stamp, heard);
+            self.break_off(from, stamp, heard);
         }
         self.finish_taking(event.at, sink);
     }

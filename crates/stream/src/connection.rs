@@ -223,10 +223,10 @@ impl<State> Connection<State> {
                 Content::Bytes(_) => Front::Blocked(piece.stamp.at),
                 Content::Missing { .. } => Front::Missing(piece.stamp.at),
             },
-            None => match waiting.end_stamp {
-                Some(stamp) => Front::Blocked(stamp.at),
-                None => Front::Nothing,
-            },
+            None if direction.end.is_some() => {
+                Front::Blocked(waiting.end_stamp.map_or(waiting.since, |stamp| stamp.at))
+            }
+            None => Front::Nothing,
         }
     }
 

@@ -188,7 +188,7 @@ impl Direction {
         }
         waiting.follow(self.next, self.acknowledged);
         let needed = waiting.has_pieces() || !waiting.provisional.is_empty();
-        let end_waits = waiting.end_stamp.is_some();
+        let end_waits = self.end.is_some();
         if !needed && !end_waits && self.hole().is_none() {
             self.waiting = None;
         }

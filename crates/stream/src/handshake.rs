@@ -43,10 +43,10 @@ impl<State> Connection<State> {
     fn ask(&mut self, from: Side, first: u32) -> Opening {
         let suspect = Some((from, first.wrapping_sub(1)));
         let [direction, other] = self.pair(from);
-        if direction.is_untouched() && (!direction.opened || other.is_untouched()) {
+        if direction.is_untouched() && (!direction.known || other.is_untouched()) {
             // What was known of the other direction was another attempt's, unless it opened itself
-            // at the same time.
-            if direction.opened || !other.opened {
+            // at the same time, or spoke before this was seen.
+            if other.is_untouched() && (direction.opened || !other.opened) {
                 restart(other);
             }
             restart(direction);

@@ -204,6 +204,9 @@ impl<State> Connection<State> {
             // The sender goes on: this FIN was none of its own.
             Some(known) if end > known.position && known.ending == Ending::Closed => {
                 direction.end = None;
+                if let Some(waiting) = &mut direction.waiting {
+                    waiting.end_stamp = None;
+                }
                 *closing = None;
             }
             // What comes after a reset is nobody's.
@@ -308,24 +311,25 @@ impl<State> Connection<State> {
         self.note_witness(event, from, heard);
         let acknowledged = segment.acknowledged.and_then(|sequence| self.acknowledge(from, sequence, event.at, heard));
         let stamp = Stamp { at: event.at, witness: event.witness, acknowledged };
-        self.break_off(stamp, heard);
+        self.break_off(from, stamp, heard);
         Side::BOTH.into_iter().for_each(|side| self.count_seen(side));
         self.finish_taking(event.at, sink);
         Verdict::Taken
     }
 
-    /// Both directions end where they are.
-    pub(crate) fn break_off(&mut self, stamp: Stamp, heard: Timestamp) {
-        for direction in &mut self.directions {
+    /// Both directions end where they are, since `from` says so.
+    pub(crate) fn break_off(&mut self, from: Side, stamp: Stamp, heard: Timestamp) {
+        for side in Side::BOTH {
+            let direction = &mut self.directions[side.index()];
             if direction.ended || direction.end.is_some() {
                 continue;
             }
-            let all_but_fin = direction.is_all_but_fin();
             let position = match direction.witnessed {
-                true if !all_but_fin => direction.extent.max(direction.acknowledged),
-                _ => direction.next.max(direction.extent),
+                true if !direction.is_all_but_fin() => direction.extent.max(direction.acknowledged),
+                _ => direction.extent,
             };
-            finish(direction, End { position, ending: Ending::Reset }, stamp, heard);
+            let acknowledged = stamp.acknowledged.filter(|_| side == from);
+            finish(direction, End { position, ending: Ending::Reset }, Stamp { acknowledged, ..stamp }, heard);
         }
         self.closing.get_or_insert(stamp.at);
     }

@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use jsonschema::Validator;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+mod keywords;
+
 static SCHEMA: &str = include_str!("../../../docs/json.schema.json");
 
-static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-    let schema = serde_json::from_str(SCHEMA).unwrap_or_else(|error| panic!("the schema is no JSON: {error}"));
-    jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("the schema is no JSON Schema: {error}"))
-});
+static SCHEMA_VALUE: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(SCHEMA).unwrap_or_else(|error| panic!("the schema is no JSON: {error}")));
 
 /// What is wrong with a line (its line feed may be there or not): it is no JSON object, names a key
 /// twice, or is not valid against the schema. The line's value, where nothing is.
@@ -22,8 +21,8 @@ pub fn check_line(line: &str) -> Result<Value, String> {
         return Err(format!("more than one line: {line}"));
     }
     let Unique(value) = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
-    let errors: Vec<String> =
-        VALIDATOR.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let mut errors = Vec::new();
+    keywords::check(&SCHEMA_VALUE, &value, "", &mut errors);
     if errors.is_empty() { Ok(value) } else { Err(format!("{}: {line}", errors.join("; "))) }
 }
 
@@ -127,9 +126,9 @@ mod tests {
 
     #[test]
     fn wrong_lines_are_told() {
-        check(r#""type":"exchange","#, "", r#""type" is a required"#);
+        check(r#""type":"exchange","#, "", "type is missing");
         check(r#""type":"exchange""#, r#""type":"change""#, "/type");
-        check(r#","sequence":3"#, "", r#""sequence" is a required"#);
+        check(r#","sequence":3"#, "", "sequence is missing");
         check(r#""sequence":3"#, r#""sequence":"3""#, "/sequence");
         check(r#""sequence":3"#, r#""sequence":3,"sequence":3"#, "twice");
         check(r#""port":8000"#, r#""port":80000"#, "/server");
@@ -142,6 +141,19 @@ mod tests {
         check(r#""wait_ns":790245"#, r#""wait_ns":-1"#, "/timings/wait_ns");
         check(r#""lost_bytes":0,"#, "", "lost_bytes");
         check(r#""tls":false"#, r#""tls":0"#, "/tls");
+        check(r#""witnesses":["syscalls"]"#, r#""witnesses":["syscalls","syscalls"]"#, "/witnesses: items repeat");
+        check(r#""witnesses":["syscalls"]"#, r#""witnesses":[]"#, "/witnesses: fewer");
+        check(r#""witnesses":["syscalls"]"#, r#""witnesses":["x"]"#, "/witnesses/0");
+        check(
+            r#""process":{"pid":812,"name":"nginx","side":"server"}"#,
+            r#""peer_process":{"pid":1,"name":"a","side":"client"}"#,
+            "process is missing",
+        );
+        check(r#""headers":[],"#, r#""headers":[],"body":"","body_base64":"","#, "/response: not");
+        check(r#""headers":[],"#, r#""headers":[],"body_base64":"a","#, "/response/body_base64");
+        check(r#""headers":[],"#, r#""headers":[],"notes":[""],"#, "/response/notes/0");
+        check(r#""type":"exchange""#, r#""type":"message""#, "direction is missing");
+        check(r#""type":"exchange""#, r#""type":"summary""#, "duration_ns is missing");
         check(r#""pid":812"#, r#""pid":"812""#, "/process/pid");
     }
 }

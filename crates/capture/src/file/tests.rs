@@ -160,7 +160,7 @@ fn pcapng_simple_and_obsolete_packets() {
     let big = true;
     let (at, bytes, length) = packets().remove(2);
     let simple = block(big, 3, &[&number(big, bytes.len() as u32)[..], &bytes].concat());
-    let words = [(at / 1_000 >> 32) as u32, (at / 1_000) as u32, bytes.len() as u32, length as u32];
+    let words = [((at / 1_000) >> 32) as u32, (at / 1_000) as u32, bytes.len() as u32, length as u32];
     let head: Vec<u8> = words.into_iter().flat_map(|word| number(big, word)).collect();
     let obsolete = block(big, 2, &[&half(big, 0)[..], &half(big, 7), &head, &bytes].concat());
     let file = [section(big), interface(big, 101, &[]), obsolete, simple].concat();
@@ -276,7 +276,7 @@ fn files_on_disk_compressed_and_in_turn() {
     source.decoder.decode(&batch, &mut |event| lines.push(line(event)));
     assert_eq!(lines, [expected(), expected(), expected()].concat());
     assert!(open(&paths).err().unwrap().to_string().contains("cannot open"));
-    assert!(open(&[folder.clone()]).is_err());
+    assert!(open(std::slice::from_ref(&folder)).is_err());
     std::fs::write(&paths[3], b"no capture at all").unwrap();
     assert!(open(&paths).err().unwrap().to_string().contains("is no capture"));
     std::fs::remove_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
 use std::mem::offset_of;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Reader {
     /// much as being woken for each.
     rest_until: Option<Instant>,
     last_record: Instant,
+    woken: bool,
+    hurried: bool,
 }
 
 /// A batch takes so many bytes at most, and one record.
@@ -32,7 +34,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters) -> Reader {
-        Reader { ring, lost, rest_until: None, last_record: Instant::now() }
+        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false, hurried: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -40,6 +42,9 @@ impl Reader {
     /// `used` says how many bytes of a record, from its start, are worth keeping: records come in
     /// size classes.
     pub fn fill(&mut self, batch: &mut Batch, timeout: Duration, used: impl Fn(&[u8]) -> usize) -> Filled {
+        if !std::mem::replace(&mut self.hurried, true) {
+            hurry();
+        }
         let deadline = Instant::now() + timeout;
         loop {
             let rest =
@@ -49,15 +54,30 @@ impl Reader {
                 self.rest_until = Instant::now().checked_add(rest);
             }
             if !rest.is_zero() {
-                self.ring.wait(rest.min(left));
+                self.woken |= self.ring.wait(rest.min(left));
             }
             if self.drain(batch, &used) {
                 return Filled::Some;
             }
-            if Instant::now() >= deadline {
+            if self.woken || Instant::now() >= deadline {
                 return Filled::Nothing;
             }
         }
+    }
+
+    /// Ends waits also when this becomes readable once more; none: nothing more does.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wake_for(&mut self, other: Option<&OwnedFd>) -> Result<(), Error> {
+        // What came before it was waited for is not reported.
+        self.woken = other.is_some();
+        other.map_or(Ok(()), |other| self.ring.wake_for(other))
+    }
+
+    /// Whether what [`Reader::wake_for`] was given became readable since the last call.
+    pub fn woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
     }
 
     /// Whether anything was appended.
@@ -82,6 +102,15 @@ impl Reader {
         }
         drained.some || full.is_some()
     }
+}
+
+/// Lets the calling thread run before others where processors are scarce: it runs shortly, and if it
+/// comes too late, the ring is full. Where that is not allowed, it goes on as it was.
+#[expect(unsafe_code, reason = "the standard library has no priorities")]
+fn hurry() {
+    const NICENESS: i32 = -15;
+    // SAFETY: takes numbers alone; on Linux, 0 means the calling thread and no other.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
 }
 
 /// The counters of [`Lost`], one for each processor, in pages shared with the kernel.

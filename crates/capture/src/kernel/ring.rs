@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -108,10 +108,20 @@ impl Ring {
     }
 
     /// Waits until the kernel says that much has come, or until `timeout`. That there is something
-    /// does not end it: that is the caller's to look for.
-    pub fn wait(&self, timeout: Duration) {
+    /// does not end it: that is the caller's to look for. Says whether it ended by what
+    /// [`Ring::wake_for`] was given.
+    pub fn wait(&self, timeout: Duration) -> bool {
         let milliseconds = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
-        wait(&self.poll, milliseconds);
+        wait(&self.poll, milliseconds) == Some(OTHER)
+    }
+
+    /// Ends waits also when this becomes readable once more.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wake_for(&self, other: &OwnedFd) -> Result<(), Error> {
+        add_edge(&self.poll, other.as_raw_fd(), OTHER)
+            .map_err(|error| Error::Failed(format!("cannot wait for a descriptor: {error}")))
     }
 
     /// Gives what was read back to the kernel.
@@ -163,17 +173,28 @@ fn edge_poll(map: &MapData) -> io::Result<OwnedFd> {
     }
     // SAFETY: just opened, and nobody else's.
     let poll = unsafe { OwnedFd::from_raw_fd(poll) };
-    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
-    let fd = map.fd().as_fd().as_raw_fd();
-    // SAFETY: both descriptors are open and `event` outlives the call.
-    let result = unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(poll) }
+    add_edge(&poll, map.fd().as_fd().as_raw_fd(), RING)?;
+    Ok(poll)
 }
 
+/// What an event of the epoll instance is about.
+const RING: u64 = 0;
+const OTHER: u64 = 1;
+
 #[expect(unsafe_code, reason = "the standard library has no epoll")]
-fn wait(poll: &OwnedFd, milliseconds: i32) {
+fn add_edge(poll: &OwnedFd, fd: RawFd, about: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: about };
+    // SAFETY: both descriptors are open and `event` outlives the call.
+    let result = unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// What an event was about, if there was any.
+#[expect(unsafe_code, reason = "the standard library has no epoll")]
+fn wait(poll: &OwnedFd, milliseconds: i32) -> Option<u64> {
     let mut event = libc::epoll_event { events: 0, u64: 0 };
     // SAFETY: `event` has room for the one event that is asked for. A signal ends the wait early,
     // which costs nothing.
-    unsafe { libc::epoll_wait(poll.as_raw_fd(), &mut event, 1, milliseconds) };
+    let events = unsafe { libc::epoll_wait(poll.as_raw_fd(), &mut event, 1, milliseconds) };
+    (events > 0).then_some(event.u64)
 }

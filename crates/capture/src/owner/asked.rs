@@ -1,12 +1,11 @@
-use std::net::IpAddr;
-
-use l7trace_event::{ConnectionKey, Endpoint, Tuple};
+use l7trace_event::Tuple;
 
 /// The connections that were asked for lately: a table of fixed size, in which newer connections
-/// take the places of older ones. Being asked for again costs little.
+/// take the places of older ones. Being asked for again costs little; that one is taken for another
+/// and not asked for is as rare as two fingerprints of 64 bits being alike.
 #[derive(Debug)]
 pub struct Asked {
-    rows: Vec<[Option<ConnectionKey>; WAYS]>,
+    rows: Vec<[u64; WAYS]>,
     turn: usize,
 }
 
@@ -15,49 +14,45 @@ const WAYS: usize = 4;
 
 impl Default for Asked {
     fn default() -> Asked {
-        Asked { rows: vec![[None; WAYS]; ROWS], turn: 0 }
+        Asked { rows: vec![[0; WAYS]; ROWS], turn: 0 }
     }
 }
 
 impl Asked {
     /// Whether the connection is in the table, in either direction.
     pub fn has(&self, tuple: &Tuple) -> bool {
-        let (key, _) = tuple.connection();
-        self.rows.get(row(&key)).is_some_and(|row| row.contains(&Some(key)))
+        let print = fingerprint(tuple);
+        self.rows.get(row(print)).is_some_and(|row| row.contains(&print))
     }
 
     /// Puts the connection into the table.
     pub fn insert(&mut self, tuple: Tuple) {
-        let (key, _) = tuple.connection();
-        let Some(row) = self.rows.get_mut(row(&key)) else { return };
-        if row.contains(&Some(key)) {
+        let print = fingerprint(&tuple);
+        let Some(row) = self.rows.get_mut(row(print)) else { return };
+        if row.contains(&print) {
             return;
         }
         self.turn = (self.turn + 1) % WAYS;
-        let place = row.iter().position(Option::is_none).unwrap_or(self.turn);
+        let place = row.iter().position(|known| *known == 0).unwrap_or(self.turn);
         if let Some(place) = row.get_mut(place) {
-            *place = Some(key);
+            *place = print;
         }
     }
 }
 
-/// Ports and the low bits of addresses tell connections apart well enough.
-fn row(key: &ConnectionKey) -> usize {
-    let [one, two] = key.ends.map(|end| low_bits(&end).wrapping_mul(0x9e37_79b9).wrapping_add(u32::from(end.port())));
-    let mixed = (one.rotate_left(16) ^ two).wrapping_mul(0x85eb_ca6b);
-    (mixed >> 20) as usize % ROWS
+/// The same for both directions.
+fn fingerprint(tuple: &Tuple) -> u64 {
+    tuple.source.mixed().wrapping_add(tuple.destination.mixed()) | 1
 }
 
-fn low_bits(end: &Endpoint) -> u32 {
-    match end.ip() {
-        Some(IpAddr::V4(ip)) => u32::from(ip),
-        Some(IpAddr::V6(ip)) => u128::from(ip) as u32,
-        None => 0,
-    }
+fn row(fingerprint: u64) -> usize {
+    (fingerprint >> 40) as usize % ROWS
 }
 
 #[cfg(test)]
 mod tests {
+    use l7trace_event::Endpoint;
+
     use super::*;
 
     #[test]

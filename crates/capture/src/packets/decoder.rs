@@ -1,6 +1,7 @@
 use l7trace_event::{Event, Flags, SourceKind, Timestamp, Tuple, What, Witness};
 use l7trace_probes::packets::PacketRecord;
 
+use super::tap::Warnings;
 use crate::decode::{PacketDecoder, Seen};
 use crate::kernel::{Clock, Frame, frames};
 use crate::owner::{Ask, Asked, Owners};
@@ -14,10 +15,11 @@ pub(super) struct LiveDecoder {
     owners: Option<(Owners, Asked)>,
     /// When the last packet was seen: the time of what has none of its own.
     now: Timestamp,
+    warnings: Warnings,
 }
 
 impl LiveDecoder {
-    pub(super) fn new(namespace: u32, owners: Option<Owners>) -> LiveDecoder {
+    pub(super) fn new(namespace: u32, owners: Option<Owners>, warnings: Warnings) -> LiveDecoder {
         let clock = Clock::new();
         let now = clock.now();
         LiveDecoder {
@@ -26,6 +28,7 @@ impl LiveDecoder {
             namespace,
             owners: owners.map(|it| (it, Asked::default())),
             now,
+            warnings,
         }
     }
 
@@ -73,6 +76,10 @@ impl Decoder for LiveDecoder {
 
     fn not_understood(&self) -> Vec<(String, u64)> {
         self.packets.not_understood()
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        self.warnings.take()
     }
 }
 

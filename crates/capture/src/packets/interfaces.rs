@@ -1,4 +1,6 @@
 use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::Error;
 
@@ -12,10 +14,10 @@ pub(super) enum Interfaces {
 }
 
 impl Interfaces {
-    /// An index for each socket to open; 0 stands for all.
+    /// The indices of those that there are now in the calling thread's network namespace.
     pub(super) fn indices(&self) -> Vec<u32> {
         match self {
-            Interfaces::Any => vec![0],
+            Interfaces::Any => all().into_iter().map(|(_, index)| index).collect(),
             Interfaces::Named(named) => named.iter().map(|(_, index)| *index).collect(),
         }
     }
@@ -39,7 +41,7 @@ pub(super) fn choose(names: &[String]) -> Result<Interfaces, Error> {
         let index = index_of(name).ok_or_else(|| {
             Error::Failed(format!(
                 "cannot capture on {name}: there is no such interface here; there are {}",
-                all_names().join(", ")
+                all().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
             ))
         })?;
         if !named.iter().any(|(_, known)| *known == index) {
@@ -57,26 +59,77 @@ fn index_of(name: &str) -> Option<u32> {
     (index != 0).then_some(index)
 }
 
+/// Every interface of the calling thread's network namespace, by name and index.
 #[expect(unsafe_code, reason = "the standard library does not know interfaces")]
-fn all_names() -> Vec<String> {
-    let mut names = Vec::new();
+fn all() -> Vec<(String, u32)> {
+    let mut all = Vec::new();
     // SAFETY: gives an array that ends with a null name, or null; it is freed below, once.
     let list = unsafe { libc::if_nameindex() };
     if list.is_null() {
-        return names;
+        return all;
     }
     for at in 0.. {
         // SAFETY: every element up to the one with the null name may be read.
-        let name = unsafe { (*list.add(at)).if_name };
+        let (name, index) = unsafe { ((*list.add(at)).if_name, (*list.add(at)).if_index) };
         if name.is_null() {
             break;
         }
         // SAFETY: a C string that lives until the array is freed.
-        names.push(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned());
+        all.push((unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned(), index));
     }
     // SAFETY: what if_nameindex gave, and nothing of it is kept.
     unsafe { libc::if_freenameindex(list) };
-    names
+    all
+}
+
+/// Tells when interfaces come and go in the network namespace that it was opened in: a netlink
+/// socket that listens to that.
+#[derive(Debug)]
+pub(super) struct Changes(OwnedFd);
+
+impl Changes {
+    /// Begins to listen.
+    #[expect(unsafe_code, reason = "the standard library has no netlink")]
+    pub(super) fn listen() -> io::Result<Changes> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: takes numbers alone.
+        let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
+        if socket < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just opened, and nobody else's.
+        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+        // SAFETY: all zeroes is a valid address of this kind.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as u16;
+        address.nl_groups = libc::RTMGRP_LINK as u32;
+        let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        // SAFETY: `address` is a sockaddr_nl of that length that outlives the call.
+        let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(Changes(socket)) }
+    }
+
+    /// To be waited for.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    /// Whether anything changed since the last call; what, is to be looked for.
+    #[expect(unsafe_code, reason = "the standard library has no netlink")]
+    pub(super) fn any(&self) -> bool {
+        let mut changed = false;
+        let mut buffer = [0u8; 4096];
+        loop {
+            // SAFETY: writes at most the buffer's length to it; what does not fit is cut off.
+            let got = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+            // Messages that were lost for want of room are a change as well.
+            let lost = got < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS);
+            if got <= 0 && !lost {
+                return changed;
+            }
+            changed = true;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@
 mod decoder;
 mod interfaces;
 mod socket;
+mod sockets;
 mod tap;
-
-use std::os::fd::OwnedFd;
 
 use aya::programs::SocketFilter;
 use l7trace_probes::packets as probe;
@@ -17,7 +16,8 @@ use crate::kernel::{self, Capability, Namespace, NetworkNamespace};
 use crate::owner::Owners;
 use crate::{Error, Source};
 use decoder::LiveDecoder;
-use tap::PacketTap;
+use sockets::Sockets;
+use tap::{PacketTap, Warnings};
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
@@ -70,26 +70,26 @@ pub fn open(options: &Options) -> Result<Source, Error> {
         loader.override_global(probe::ONLY_PORTS, &only_ports, true);
         loader.override_global(probe::PORTS, ports.as_slice(), true);
     })?;
-    let filter = load_filter(&mut loaded.ebpf)?;
-    let sockets = namespace.run(|| {
-        interfaces.indices().iter().map(|index| socket::open(filter, *index)).collect::<Result<Vec<OwnedFd>, Error>>()
-    })??;
+    load_filter(&mut loaded.ebpf)?;
+    let description = format!("packets on {}", interfaces.description());
+    let sockets = Sockets::open(namespace, interfaces, loaded.ebpf)?;
+    loaded.reader.wake_for(sockets.changes())?;
 
-    let owners = if options.owners { Some(Owners::start(&namespace)?) } else { None };
+    let owners = if options.owners { Some(Owners::start(sockets.namespace())?) } else { None };
     let answers = owners.as_ref().map(Owners::notice);
+    let warnings = Warnings::default();
     Ok(Source {
-        tap: Box::new(PacketTap::new(loaded, sockets, answers)),
-        decoder: Box::new(LiveDecoder::new(namespace.inode(), owners)),
-        description: format!("packets on {}", interfaces.description()),
+        decoder: Box::new(LiveDecoder::new(sockets.namespace().inode(), owners, warnings.clone())),
+        tap: Box::new(PacketTap::new(loaded.reader, sockets, answers, warnings)),
+        description,
     })
 }
 
-fn load_filter(ebpf: &mut aya::Ebpf) -> Result<&mut SocketFilter, Error> {
+fn load_filter(ebpf: &mut aya::Ebpf) -> Result<(), Error> {
     let missing = || Error::Failed("the committed eBPF object has no packets program".into());
     let filter: &mut SocketFilter =
         ebpf.program_mut(probe::PROGRAM).ok_or_else(missing)?.try_into().map_err(|_| missing())?;
-    filter.load().map_err(|error| kernel::load_error("packets", &error))?;
-    Ok(filter)
+    filter.load().map_err(|error| kernel::load_error("packets", &error))
 }
 
 /// A bit for each port.

@@ -6,8 +6,8 @@ use aya::programs::SocketFilter;
 use crate::Error;
 use crate::kernel;
 
-/// Opens a packet socket on an interface (0: on all) of the calling thread's network namespace, with
-/// the filter on it before any packet can reach it.
+/// Opens a packet socket on an interface of the calling thread's network namespace, with the filter
+/// on it before any packet can reach it.
 pub(super) fn open(filter: &SocketFilter, interface: u32) -> Result<OwnedFd, Error> {
     let failed = |what: &str, error: io::Error| Error::Failed(format!("cannot {what} a packet socket: {error}"));
     let socket = create().map_err(|error| {
@@ -17,12 +17,22 @@ pub(super) fn open(filter: &SocketFilter, interface: u32) -> Result<OwnedFd, Err
     })?;
     // Nothing is ever queued on it.
     set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 0).map_err(|error| failed("shrink", error))?;
+    if interface == LOOPBACK {
+        // The kernel clones every outgoing packet for whoever wants it, before any filter is asked;
+        // what leaves by loopback comes in by it a moment later.
+        set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1).map_err(|error| failed("configure", error))?;
+    }
     filter.attach(&socket).map_err(|error| {
         Error::Failed(format!("cannot put the filter on a packet socket: {}", kernel::chain(&error)))
     })?;
     bind(&socket, interface).map_err(|error| failed("bind", error))?;
     Ok(socket)
 }
+
+/// The index of the loopback interface in every network namespace (`linux/netdevice.h`).
+const LOOPBACK: u32 = 1;
+/// `linux/if_packet.h`, since Linux 4.20.
+const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// `SOCK_DGRAM`: its packets begin behind the link-layer header, whatever the device. Protocol 0:
 /// none arrive before it is bound.

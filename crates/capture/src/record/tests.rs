@@ -41,7 +41,7 @@ fn line(event: &Event<'_>) -> String {
 
 #[track_caller]
 fn check(recorded: &[Event<'_>], expected: &[Event<'_>]) {
-    let (mut read, warnings) = crate::fuzzing::read(&record(recorded), |event| line(event));
+    let (mut read, warnings) = crate::fuzzing::read(&record(recorded), line);
     assert_eq!(warnings, Vec::<String>::new());
     let expected: Vec<String> = expected.iter().map(line).collect();
     read.retain(|line| !line.is_empty());

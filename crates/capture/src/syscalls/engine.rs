@@ -1,11 +1,12 @@
 use std::io::Read;
 
 use aya::maps::{Array, ProgramArray};
-use aya::programs::{BtfTracePoint, Iter, ProgramError};
+use aya::programs::{BtfTracePoint, Iter, ProgramError, TracePoint};
 use aya::{Btf, Ebpf};
-use l7trace_probes::syscalls::{map, sock_object};
+use l7trace_probes::syscalls::{map, sock_object, tracepoints_object};
 
 use super::filters::Filters;
+use super::tracefs::with_tracefs;
 use super::{Engine, Options};
 use crate::Error;
 use crate::kernel::{Loaded, advice, chain, kernel_btf, load};
@@ -20,7 +21,7 @@ pub(super) struct Attached {
 }
 
 /// The engines, the best first.
-const ENGINES: [(Engine, Attach); 1] = [(Engine::Sock, attach_sock)];
+const ENGINES: [(Engine, Attach); 2] = [(Engine::Sock, attach_sock), (Engine::Tracepoints, attach_tracepoints)];
 
 type Attach = fn(&Options, &Filters, &Btf) -> Result<Loaded, Error>;
 
@@ -64,6 +65,58 @@ fn attach_sock(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded
         attach_tracepoint(ebpf, tracepoint, btf)?;
     }
     Ok(loaded)
+}
+
+/// The calls by the program that notes their beginning; `leave` sees the end of each.
+const CALLS: [(&str, &[&str]); 3] = [
+    ("enter_three", &["read", "write", "readv", "writev", "sendmsg", "recvmsg"]),
+    ("enter_four", &["sendto", "recvfrom", "sendmmsg", "recvmmsg", "sendfile64", "preadv2", "pwritev2"]),
+    ("enter_splice", &["splice"]),
+];
+
+/// Calls of which the beginning is enough; a kernel may lack them.
+const BEGINNINGS: [(&str, &str); 3] =
+    [("enter_uring", "io_uring_enter"), ("enter_close", "close"), ("enter_shutdown", "shutdown")];
+
+fn attach_tracepoints(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded, Error> {
+    let mut loaded = load_with("system call", tracepoints_object(), options, filters, btf)?;
+    let ebpf = &mut loaded.ebpf;
+    load_call_program(ebpf, "leave_on")?;
+    go_on_with(ebpf, map::CONTINUE_CALL, "leave_on")?;
+    attach_life(ebpf, options, btf)?;
+    for (program, _) in CALLS.iter().map(|(program, _)| (*program, "")).chain(BEGINNINGS).chain([("leave", "")]) {
+        load_call_program(ebpf, program)?;
+    }
+    with_tracefs(|| {
+        for (program, calls) in CALLS {
+            for call in calls {
+                attach_call(ebpf, "leave", &format!("sys_exit_{call}"))?;
+                attach_call(ebpf, program, &format!("sys_enter_{call}"))?;
+            }
+        }
+        for (program, call) in BEGINNINGS {
+            match attach_call(ebpf, program, &format!("sys_enter_{call}")) {
+                Err(error) if call != "io_uring_enter" => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    Ok(loaded)
+}
+
+fn load_call_program<'a>(ebpf: &'a mut Ebpf, program: &str) -> Result<&'a mut TracePoint, Error> {
+    let found = ebpf.program_mut(program).ok_or_else(|| missing(program))?;
+    let found: &mut TracePoint = found.try_into().map_err(|error| failed("use", program, &error))?;
+    found.load().map_err(|error| failed("load", program, &error))?;
+    Ok(found)
+}
+
+fn attach_call(ebpf: &mut Ebpf, program: &str, tracepoint: &str) -> Result<(), Error> {
+    let found = ebpf.program_mut(program).ok_or_else(|| missing(program))?;
+    let found: &mut TracePoint = found.try_into().map_err(|error| failed("use", program, &error))?;
+    found.attach("syscalls", tracepoint).map_err(|error| failed("attach", tracepoint, &error))?;
+    Ok(())
 }
 
 /// Loads an object and tells it what is wanted.

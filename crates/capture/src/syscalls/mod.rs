@@ -12,6 +12,7 @@ mod filters;
 mod options;
 mod sockets;
 mod tap;
+mod tracefs;
 mod unix;
 
 pub use control::Control;

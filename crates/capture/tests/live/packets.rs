@@ -84,6 +84,43 @@ fn both_directions_between_hosts_and_two_interfaces() {
 }
 
 #[test]
+fn interfaces_that_come_later_are_captured() {
+    let (Some(server), Some(client)) = (TestNamespace::create(), TestNamespace::create()) else { return };
+    let seen = capture(&options(&server), || {
+        for round in 0..3 {
+            server.connect(&client, "v0", ["10.9.0.1/24", "10.9.0.2/24"]);
+            exchange(&server, &client, &format!("10.9.0.1:{}", 8000 + round), &[b"hello"], b"there");
+            server.ip(&["link", "delete", "v0"]);
+        }
+    });
+    for port in 8000..8003 {
+        assert_eq!((seen.sent_to(port), seen.sent_from(port)), (b"hello".to_vec(), b"there".to_vec()));
+    }
+    let opened = |segment: &&crate::seen::Segment| segment.flags.has(Flags::OPEN);
+    assert_eq!(seen.segments.iter().filter(opened).count(), 6, "every SYN and its answer, once");
+}
+
+/// A device that is down when tracing begins, and goes down and up again.
+#[test]
+fn devices_that_go_down_and_come_up() {
+    let (Some(server), Some(client)) = (TestNamespace::create(), TestNamespace::create()) else { return };
+    server.connect(&client, "v0", ["10.9.0.1/24", "10.9.0.2/24"]);
+    server.ip(&["link", "set", "v0", "down"]);
+    for interfaces in [vec![], vec!["v0".to_owned()]] {
+        let seen = capture(&Options { interfaces, ..options(&server) }, || {
+            for port in 8000..8002 {
+                server.ip(&["link", "set", "v0", "up"]);
+                exchange(&server, &client, &format!("10.9.0.1:{port}"), &[b"hello"], b"there");
+                server.ip(&["link", "set", "v0", "down"]);
+            }
+        });
+        for port in 8000..8002 {
+            assert_eq!((seen.sent_to(port), seen.sent_from(port)), (b"hello".to_vec(), b"there".to_vec()));
+        }
+    }
+}
+
+#[test]
 fn ports_are_filtered_at_either_end() {
     let Some(namespace) = TestNamespace::create() else { return };
     let only = Options { ports: vec![8001, 65535], ..options(&namespace) };
@@ -170,6 +207,7 @@ fn nothing_is_queued_on_the_socket() {
     exchange(&namespace, &namespace, "127.0.0.1:8000", &[b"hello"], &bytes(1 << 20));
     // The column before the last but one of the table: memory taken by what waits to be read.
     let table = String::from_utf8(namespace.output("cat", &["/proc/net/packet"]).stdout).unwrap();
+    // One for loopback.
     let waiting: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(6)).collect();
     assert_eq!(waiting, ["0"], "{table}");
     drop(source);

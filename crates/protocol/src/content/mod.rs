@@ -143,6 +143,11 @@ impl Coding<'_> {
         })
     }
 
+    /// Whether it is the unknown coding of this name.
+    pub(crate) fn is_named(self, name: &[u8]) -> bool {
+        matches!(self, Coding::Unknown(given) if given.eq_ignore_ascii_case(name))
+    }
+
     fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",

@@ -70,6 +70,26 @@ struct Pending {
     worst: u16,
     /// A final reply that came before the request was at its end.
     early: Option<Box<Message>>,
+    /// It was no command: its reply is not told.
+    silent: bool,
+}
+
+impl Pending {
+    fn new(id: u64, kind: Kind, acknowledged: Option<u64>, mail: Option<u64>) -> Pending {
+        Pending {
+            id,
+            kind,
+            request: None,
+            acknowledged,
+            mail,
+            abandons: None,
+            interim_bytes: 0,
+            more_replies: 0,
+            worst: 0,
+            early: None,
+            silent: false,
+        }
+    }
 }
 
 impl SmtpParser {
@@ -182,7 +202,14 @@ impl SmtpParser {
             self.facts.push(Attribute::new("proxy", latin(line.trim_ascii())));
             return true;
         }
-        let Some(command) = Command::parse(&line) else { return true };
+        let Some(command) = Command::parse(&line) else {
+            // No command, yet servers reply to it.
+            self.next_id += 1;
+            let mut pending = Pending::new(self.next_id, Kind::Other, acknowledged, None);
+            pending.silent = true;
+            self.wait_for_reply(pending);
+            return true;
+        };
         let mut request = out.message("smtp", ClientToServer, Role::Request);
         request.first = first;
         request.last = last;
@@ -200,18 +227,7 @@ impl SmtpParser {
         self.next_id += 1;
         let id = self.next_id;
         request.key = Key { space: 0, id };
-        let mut pending = Pending {
-            id,
-            kind: command.kind,
-            request: None,
-            acknowledged,
-            mail: self.current,
-            abandons: None,
-            interim_bytes: 0,
-            more_replies: 0,
-            worst: 0,
-            early: None,
-        };
+        let mut pending = Pending::new(id, command.kind, acknowledged, self.current);
         if let Some(mail) = self.current.and_then(|id| self.mails.get_mut(&id)) {
             mail.wire += request.bytes;
         }
@@ -262,21 +278,23 @@ impl SmtpParser {
         } else {
             out.push(request);
         }
-        if self.pending.len() < MOST_PENDING {
-            self.pending.push_back(pending);
-        }
+        self.wait_for_reply(pending);
         if self.mode == Mode::Chunk(0) {
             self.chunk_over(out);
+        }
+    }
+
+    fn wait_for_reply(&mut self, pending: Pending) {
+        if self.pending.len() < MOST_PENDING {
+            self.pending.push_back(pending);
         }
     }
 
     /// The server's reply to DATA, AUTH or STARTTLS has not come and the client goes on. Whether the
     /// bytes can be read all the same: only where no reply will be seen.
     fn without_verdict(&mut self, verdict: Verdict, window: &Window<'_>) -> bool {
-        let unseen = self.ended[ServerToClient.index()]
-            || self.server_lost
-            || (!self.server_spoke && window.acknowledged_at(window.position()).is_none())
-            || window.bytes().len() > MOST_WAITING;
+        let silent = self.ended[ServerToClient.index()] || window.acknowledged_at(window.position()).is_none();
+        let unseen = self.server_lost || (!self.server_spoke && silent) || window.bytes().len() > MOST_WAITING;
         if !unseen {
             return false;
         }
@@ -489,6 +507,11 @@ impl SmtpParser {
             out.push(response);
             return false;
         };
+        if pending.silent {
+            self.pending.pop_front();
+            out.recycle(response);
+            return false;
+        }
         response.key = Key { space: 0, id: pending.id };
         if (300..400).contains(&reply.code) {
             pending.interim_bytes += bytes;
@@ -497,12 +520,14 @@ impl SmtpParser {
                 (Kind::Authenticate, Mode::Waiting(Verdict::Authenticate)) => self.mode = Mode::Credentials,
                 _ => {}
             }
+            // A client that did not wait has said already what the next replies are about.
+            self.settle(out);
             return false;
         }
         response.bytes += pending.interim_bytes;
         if pending.kind == Kind::Data {
             match self.mode {
-                Mode::Waiting(Verdict::Data) => self.mode = Mode::Command,
+                Mode::Waiting(Verdict::Data) if pending.request.is_some() => self.mode = Mode::Command,
                 // The server took a looser end for the end, and it is the one who decides.
                 Mode::Data(dots) if dots.loose_end || dots.uncertain || reply.code / 100 == 2 => {
                     self.data_over(dots, out);
@@ -611,18 +636,7 @@ impl SmtpParser {
             }
         }
         self.next_id += 1;
-        self.pending.push_back(Pending {
-            id: self.next_id,
-            kind: Kind::Data,
-            request: None,
-            acknowledged: None,
-            mail: self.current,
-            abandons: None,
-            interim_bytes: 0,
-            more_replies: 0,
-            worst: 0,
-            early: None,
-        });
+        self.pending.push_back(Pending::new(self.next_id, Kind::Data, None, self.current));
         self.uncertain = false;
         self.mode = Mode::Waiting(Verdict::Data);
     }
@@ -719,7 +733,6 @@ impl SmtpParser {
                 }
             }
             self.give_early_reply(out);
-            self.mode = Mode::Command;
         }
         if self.ended == [true; 2] {
             for pending in std::mem::take(&mut self.pending) {

@@ -105,8 +105,8 @@ fn an_end_waits_like_bytes() {
         &[
             r#"1 A 0 "ask" ack 0 at 1"#,
             r#"1 B 0 "answer" ack 3 at 4"#,
-            "1 B 6 end closed ack 3 at 4",
             "1 A 3 end closed ack 6 at 3",
+            "1 B 6 end closed ack 3 at 4",
             "1 over closed",
         ],
     );

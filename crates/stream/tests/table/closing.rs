@@ -103,8 +103,8 @@ fn a_reset_waits_a_little_for_what_was_sent_before_it() {
         &[
             r#"1 B 2 "z" ack 1 at 5"#,
             r#"1 B 3 "lately" ack 1 at 7"#,
-            "1 B 9 end reset ack 1 at 6",
             "1 A 1 end reset ack 9 at 6",
+            "1 B 9 end reset at 6",
             "1 over reset",
         ],
     );
