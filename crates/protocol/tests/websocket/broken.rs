@@ -34,11 +34,13 @@ fn told(script: &[Step], chop: Chop) -> Vec<(String, Vec<u8>, bool)> {
     let heard = heard(&[DEFLATE], script, chop);
     let each = heard.messages.iter().filter(|message| message.protocol == "websocket").map(|message| {
         let line = line_of(message);
-        let latency =
-            line.split("latency_ns=").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
+        let latency = line
+            .split("latency_ns=")
+            .nth(1)
+            .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
         let operation = message.text_of(message.operation).map(|text| String::from_utf8_lossy(text).into_owned());
         let whole = message.lost_bytes == 0 && !message.body_truncated;
-        (format!("{operation:?} {:?}", latency.unwrap_or_default()), message.body.clone(), whole)
+        (format!("{operation:?} {:?}", latency), message.body.clone(), whole)
     });
     each.collect()
 }
