@@ -14,8 +14,6 @@ pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
-        "--profile",
-        "quick",
         "--",
         "--deny",
         "warnings",
