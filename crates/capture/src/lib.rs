@@ -3,6 +3,18 @@
 //! A source is two halves, so that a burst is taken out of the kernel at memory speed whatever the
 //! rest is doing: a [`Tap`] moves raw records into a [`Batch`], a [`Decoder`] makes events of them.
 
+pub mod decode;
+pub mod file;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod kernel;
+pub mod live;
+mod note;
+pub mod owner;
+pub mod packets;
+pub mod record;
+pub mod syscalls;
+
 use std::time::Duration;
 
 use l7trace_event::{Blind, Event};
@@ -22,6 +34,24 @@ pub struct Source {
 pub struct Batch {
     /// The records, one after another.
     pub bytes: Vec<u8>,
+    /// Where the records stand in `bytes`: source `file` alone.
+    pub frames: Vec<file::Frame>,
+    /// What the tap has to say to standard error; decoders give it on ([`Decoder::warnings`]).
+    pub warnings: Vec<String>,
+}
+
+impl Batch {
+    /// Whether it holds nothing for a decoder.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.warnings.is_empty()
+    }
+
+    /// Makes it empty, to be filled again without allocating.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.warnings.clear();
+    }
 }
 
 /// Takes raw records as fast as they come.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One end of a connection: an IP address with its port, or one of the two ends of a Unix socket
@@ -7,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv4 addresses and their IPv4-mapped IPv6 forms are the same endpoint.
 ///
 /// [`What::Name`]: crate::What::Name
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// An IPv6 address (IPv4 in its mapped form), or the Unix socket's identity in the low half.
     address: u128,
@@ -17,6 +18,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An internet endpoint; an IPv4-mapped IPv6 address becomes IPv4.
+    #[inline]
     pub fn inet(ip: IpAddr, port: u16) -> Endpoint {
         let address = match ip {
             IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
@@ -57,14 +59,37 @@ impl Endpoint {
         self.unix.then_some(self.address as u64)
     }
 
+    /// A number that two different endpoints hardly ever share, for tables; nothing lasting.
+    pub fn mixed(&self) -> u64 {
+        let low = self.address as u64 ^ (u64::from(self.port) << 40) ^ (u64::from(self.unix) << 39);
+        let high = (self.address >> 64) as u64;
+        let product = u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from((high ^ 0xd6e8_feb8_6659_fd93) | 1);
+        let folded = (product >> 64) as u64 ^ product as u64;
+        folded.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (folded >> 29)
+    }
+
     /// Whether the address means something only within one network namespace: loopback,
     /// link-local, or a Unix socket's identity (which is the host's: no namespace).
+    #[inline]
     pub fn is_local(&self) -> bool {
-        match self.ip() {
-            Some(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local(),
-            Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unicast_link_local(),
-            None => false,
-        }
+        // On the bits, as this is asked twice a packet: 127.0.0.0/8, 169.254.0.0/16, ::1, fe80::/10.
+        let local = if self.address >> 32 == 0xffff {
+            let ip = self.address as u32;
+            ip >> 24 == 127 || ip >> 16 == 0xa9fe
+        } else {
+            self.address == 1 || self.address >> 118 == 0x3fa
+        };
+        local && !self.unix
+    }
+}
+
+/// In as few steps as there can be: an endpoint is hashed for every event.
+impl Hash for Endpoint {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.address as u64);
+        state.write_u64((self.address >> 64) as u64);
+        state.write_u32(u32::from(self.port) | u32::from(self.unix) << 16);
     }
 }
 
@@ -92,7 +117,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Where bytes came from and where they went, as one event saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tuple {
     /// The end that sent the bytes.
     pub source: Endpoint,
@@ -106,17 +131,20 @@ pub struct Tuple {
 impl Tuple {
     /// A tuple that keeps `namespace` only where an address needs it, so that two witnesses in two
     /// namespaces name one connection alike.
+    #[inline]
     pub fn new(source: Endpoint, destination: Endpoint, namespace: u32) -> Tuple {
         let local = source.is_local() || destination.is_local() || source == destination;
         Tuple { source, destination, namespace: if local { namespace } else { 0 } }
     }
 
     /// The same connection, seen from the other direction.
+    #[inline]
     pub fn reversed(self) -> Tuple {
         Tuple { source: self.destination, destination: self.source, namespace: self.namespace }
     }
 
     /// The connection that this tuple names, and the side of it that sent.
+    #[inline]
     pub fn connection(self) -> (ConnectionKey, Side) {
         if self.source <= self.destination {
             (ConnectionKey { ends: [self.source, self.destination], namespace: self.namespace }, Side::A)
@@ -186,6 +214,27 @@ mod tests {
         let (same, other) = there.reversed().connection();
         assert_eq!((key, side.other()), (same, other));
         assert_eq!(key.namespace, 0, "a routable address needs no namespace");
+    }
+
+    #[test]
+    fn local_addresses_are_those_of_the_standard_library() {
+        let check = |text: &str, local: bool| {
+            let end = Endpoint::inet(text.parse().unwrap(), 80);
+            assert_eq!(end.is_local(), local, "{text}");
+        };
+        check("127.0.0.1", true);
+        check("127.255.255.255", true);
+        check("126.255.255.255", false);
+        check("169.254.1.1", true);
+        check("169.253.1.1", false);
+        check("::ffff:127.0.0.1", true);
+        check("::1", true);
+        check("::2", false);
+        check("fe80::1", true);
+        check("febf::1", true);
+        check("fec0::1", false);
+        check("10.0.0.1", false);
+        assert!(!Endpoint::unix(1).is_local());
     }
 
     #[test]

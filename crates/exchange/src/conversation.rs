@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use l7trace_event::{Direction, Process, Side};
+use l7trace_event::{Direction, Process, Side, SourceKind, Timestamp, Witness};
 use l7trace_protocol::{
     Chunk, Completeness, End, Handshake, Input, Message, Next, Note, Output, Parser, Role, Start, by_name,
 };
@@ -11,6 +11,7 @@ use l7trace_stream::{Closed, Delivered, Delivery, Ending, Facts};
 use crate::pairing::{Open, Pairing};
 use crate::recogniser::{Found, Recogniser};
 use crate::tracker::{Emit, Options};
+use crate::vantage::{Times, Vantages};
 use crate::{Connection, ConnectionRecord, Exchange, Kind, Outcome, Peer, Timings};
 
 /// The most switches that one connection can make: an endless row of them is no conversation.
@@ -30,6 +31,7 @@ pub struct Conversation {
     ended: [Option<Ending>; 2],
     switches: u32,
     notes: Vec<Note>,
+    vantages: Vantages,
 }
 
 enum Speech {
@@ -50,6 +52,7 @@ impl Conversation {
             ended: [None; 2],
             switches: 0,
             notes: Vec::new(),
+            vantages: Vantages::default(),
         }
     }
 
@@ -88,6 +91,7 @@ impl Conversation {
                         self.speech = Speech::Opaque;
                     }
                     Found::Protocol { protocol, client, from_start } => {
+                        let client = client.or(initiator).unwrap_or_else(|| guess_client(facts));
                         self.client = Some(client);
                         self.protocol = Some(protocol.name());
                         let by_direction = [from_start[client.index()], from_start[client.other().index()]];
@@ -101,6 +105,11 @@ impl Conversation {
             }
             Speech::Opaque => self.note_end(&delivery),
         }
+    }
+
+    /// A witness saw bytes, for the first time or again.
+    pub(crate) fn saw(&mut self, witness: Witness, from: Side, position: u64, length: u64, at: Timestamp) {
+        self.vantages.saw(witness, from, position, length, at);
     }
 
     /// The connection is over: gives up what is open, and makes its record.
@@ -182,7 +191,8 @@ impl Conversation {
                 from,
                 position: held.position,
                 at: held.at,
-                source: l7trace_event::SourceKind::File,
+                source: emit.source,
+                witness: Witness { source: emit.source, place: 0 },
                 acknowledged: held.acknowledged,
                 what: Delivered::Bytes(&held.bytes),
             };
@@ -195,7 +205,8 @@ impl Conversation {
                     from: side,
                     position: u64::MAX,
                     at: facts.last_seen,
-                    source: l7trace_event::SourceKind::File,
+                    source: emit.source,
+                    witness: Witness { source: emit.source, place: 0 },
                     acknowledged: None,
                     what: Delivered::End(ending),
                 };
@@ -286,14 +297,19 @@ impl Conversation {
             None => (self.pairing.next_sequence(), None, Vec::new(), 0),
         };
         let Some(first) = request.as_deref().or(response.as_deref()) else { return };
-        let timings = request.as_deref().zip(response.as_deref()).map(|(request, response)| Timings {
-            send: request.last.at.since(request.first.at),
-            wait: response.first.at.since(request.last.at),
-            receive: response.last.at.since(response.first.at),
+        let client = self.client.unwrap_or(Side::A);
+        let both = request.as_deref().zip(response.as_deref());
+        let by_one_end = both.and_then(|(request, response)| self.vantages.times(client, request, response));
+        let source = if by_one_end.is_some() { SourceKind::Syscalls } else { emit.source };
+        let times = by_one_end.or_else(|| both.map(|(request, response)| Times::of(request, response)));
+        let timings = times.as_ref().map(|times| Timings {
+            send: times.request[1].since(times.request[0]),
+            wait: times.response[0].since(times.request[1]),
+            receive: times.response[1].since(times.response[0]),
         });
-        let latency = match (request.as_deref(), response.as_deref()) {
-            (Some(request), Some(response)) => Some(response.last.at.since(request.first.at)),
-            (Some(whole), None) if kind == Kind::Transaction => Some(whole.last.at.since(whole.first.at)),
+        let latency = match (&times, request.as_deref()) {
+            (Some(times), _) => Some(times.response[1].since(times.request[0])),
+            (None, Some(whole)) if kind == Kind::Transaction => Some(whole.last.at.since(whole.first.at)),
             _ => None,
         };
         let mut witnesses = emit.spare_witnesses();
@@ -304,10 +320,10 @@ impl Conversation {
             sequence,
             key: first.key,
             outcome: outcome_of(kind, request.as_deref(), response.as_deref()),
-            start: first.first.at,
+            start: times.map_or(first.first.at, |times| times.request[0]),
             latency,
             timings,
-            source: emit.source,
+            source,
             witnesses,
             steps,
             repeats,

@@ -11,6 +11,7 @@ mod recogniser;
 mod record;
 mod statistics;
 mod tracker;
+mod vantage;
 mod view;
 
 pub use record::{

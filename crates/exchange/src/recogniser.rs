@@ -1,6 +1,6 @@
 //! Which protocol a connection speaks, told from its bytes alone.
 
-use l7trace_event::{Side, Timestamp};
+use l7trace_event::{Side, Timestamp, Witness};
 use l7trace_protocol::{Prefix, Protocol, REGISTRY, Recognition, Sample};
 use l7trace_stream::{Delivered, Delivery, Ending};
 
@@ -45,6 +45,7 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     pub(crate) at: Timestamp,
     pub(crate) acknowledged: Option<u64>,
+    witness: Witness,
     what: Told,
 }
 
@@ -63,7 +64,8 @@ pub(crate) enum Found {
     /// A protocol, and its client.
     Protocol {
         protocol: &'static dyn Protocol,
-        client: Side,
+        /// None where the bytes do not say.
+        client: Option<Side>,
         /// By side: whether the first byte held (or, where none is, the next to come) is its first.
         from_start: [bool; 2],
     },
@@ -114,6 +116,7 @@ impl Recogniser {
                         position: delivery.position,
                         at: delivery.at,
                         acknowledged: delivery.acknowledged,
+                        witness: delivery.witness,
                         what: Told::End(ending),
                     });
                 }
@@ -136,7 +139,8 @@ impl Recogniser {
                 from: entry.from,
                 position: entry.position,
                 at: entry.at,
-                source: l7trace_event::SourceKind::File,
+                source: entry.witness.source,
+                witness: entry.witness,
                 acknowledged: entry.acknowledged,
                 what,
             };
@@ -175,6 +179,7 @@ impl Recogniser {
                     position: delivery.position,
                     at: delivery.at,
                     acknowledged: delivery.acknowledged,
+                    witness: delivery.witness,
                     what: Told::Bytes(start, start + bytes.len()),
                 });
                 return Found::NotYet;
@@ -210,10 +215,8 @@ impl Recogniser {
         let mut found = Found::Nothing;
         for protocol in REGISTRY {
             match protocol.recognise(&sample) {
-                Recognition::Yes { client } => {
-                    let from_start = sample.sides.map(|prefix| prefix.from_start);
-                    return Found::Protocol { protocol: *protocol, client, from_start };
-                }
+                Recognition::Yes { client } => return found_in(&sample, *protocol, Some(client)),
+                Recognition::Unoriented => return found_in(&sample, *protocol, None),
                 Recognition::More => found = Found::NotYet,
                 Recognition::No => {}
             }
@@ -229,6 +232,10 @@ impl Recogniser {
         held.from_start = false;
         self.entries.retain(|entry| entry.from != side || matches!(entry.what, Told::End(_)));
     }
+}
+
+fn found_in(sample: &Sample<'_>, protocol: &'static dyn Protocol, client: Option<Side>) -> Found {
+    Found::Protocol { protocol, client, from_start: sample.sides.map(|prefix| prefix.from_start) }
 }
 
 impl Held {

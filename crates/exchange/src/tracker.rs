@@ -2,7 +2,7 @@
 
 use l7trace_event::SourceKind;
 use l7trace_protocol::{Outbox, Settings};
-use l7trace_stream::{Closed, Delivery, Facts, Sink};
+use l7trace_stream::{Again, Closed, Delivered, Delivery, Facts, Sink};
 
 use crate::conversation::Conversation;
 use crate::{Exchange, Record};
@@ -81,7 +81,14 @@ impl<R: Receiver> Sink for Tracker<R> {
             witnesses: &mut self.witnesses,
             source: delivery.source,
         };
+        if let Delivered::Bytes(bytes) = delivery.what {
+            state.saw(delivery.witness, delivery.from, delivery.position, bytes.len() as u64, delivery.at);
+        }
         state.push(facts, delivery, &self.options, &mut emit);
+    }
+
+    fn witnessed(&mut self, _facts: &Facts, state: &mut Conversation, again: Again) {
+        state.saw(again.witness, again.from, again.position, again.length, again.at);
     }
 
     fn closed(&mut self, facts: &Facts, state: Conversation, closed: Closed) {

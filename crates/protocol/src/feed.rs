@@ -81,6 +81,22 @@ impl Feed {
         }
     }
 
+    /// The bytes held, to be read again now that they mean something.
+    pub fn reopen(&mut self) -> Window<'_> {
+        let latest = self.marks.last().copied().unwrap_or(ChunkMark {
+            start: Mark { position: self.position, at: Timestamp::default() },
+            acknowledged: None,
+        });
+        Window {
+            position: &mut self.position,
+            marks: &mut self.marks,
+            held: &mut self.bytes,
+            arrived: None,
+            latest,
+            consumed: 0,
+        }
+    }
+
     /// How many bytes are held.
     pub fn held(&self) -> usize {
         self.bytes.len()
@@ -104,6 +120,12 @@ impl Feed {
     /// When the byte at `position` was seen, for a byte that is held.
     pub fn time_of(&self, position: u64) -> Timestamp {
         mark_of(&self.marks, position).map_or(Timestamp::default(), |mark| mark.start.at)
+    }
+
+    /// How far the sender had read the other direction when it sent the byte at `position`, for a
+    /// byte that is held.
+    pub fn acknowledged_at(&self, position: u64) -> Option<u64> {
+        mark_of(&self.marks, position).and_then(|mark| mark.acknowledged)
     }
 
     /// Drops what is held; the next byte is the one at `position`.

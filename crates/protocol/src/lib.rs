@@ -5,23 +5,44 @@
 //! streams by what they say and makes parsers for them. Every protocol is one folder of this crate
 //! and one line of [`REGISTRY`].
 
+mod amqp;
+#[expect(dead_code, reason = "the parsers that use it come one after another")]
+mod content;
 mod feed;
+pub mod grpc;
+mod http1;
+pub mod http2;
 mod message;
+mod mqtt;
+mod nested;
 mod outbox;
 mod parser;
 mod recognition;
+mod secrets;
+mod smtp;
 mod tls;
 mod value;
+mod websocket;
 
 pub use feed::{Feed, Window};
 pub use message::{Completeness, Field, Key, Mark, Message, Note, Role, Span};
+pub use nested::Nested;
 pub use outbox::{Handshake, Next, Outbox, Output, OwnedChunk, Switch};
 pub use parser::{Chunk, End, Input, Parser, Protocol, Settings, Start};
 pub use recognition::{Prefix, Recognition, Sample};
 pub use value::{Attribute, Value};
 
 /// Every protocol, in the order in which they are asked whether they recognise a connection.
-pub static REGISTRY: &[&dyn Protocol] = &[&tls::Tls];
+#[rustfmt::skip]
+pub static REGISTRY: &[&dyn Protocol] = &[
+    &http1::Http1,
+    &http2::Http2,
+    &amqp::Amqp,
+    &mqtt::Mqtt,
+    &smtp::Smtp,
+    &tls::Tls,
+    &websocket::WebSocket,
+];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {

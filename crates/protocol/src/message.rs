@@ -236,6 +236,13 @@ impl Message {
             .and_then(|field| self.text_of(field.value))
     }
 
+    /// How many bytes its buffers hold in memory.
+    pub fn held(&self) -> usize {
+        self.arena.capacity()
+            + self.body.capacity()
+            + (self.headers.capacity() + self.trailers.capacity()) * size_of::<Field>()
+    }
+
     /// Adds a note, once.
     pub fn note(&mut self, note: impl Into<Note>) {
         let note = note.into();

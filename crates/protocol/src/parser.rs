@@ -117,10 +117,14 @@ pub struct Settings {
     pub body_limit: usize,
     /// The longest start line and header block, in bytes; longer ones are data that is not understood.
     pub head_limit: usize,
+    /// How many protocols this one lies in, for those within others; 0 outside. [`crate::Nested`] counts.
+    pub depth: u8,
+    /// What knows the types of messages that do not tell theirs (`--proto`, `--descriptor-set`).
+    pub schema: Option<std::sync::Arc<dyn crate::grpc::Schema>>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { body_limit: 0, head_limit: 256 << 10 }
+        Settings { body_limit: 0, head_limit: 256 << 10, depth: 0, schema: None }
     }
 }

@@ -8,6 +8,8 @@ pub enum Recognition {
         /// Who asks, by what the bytes say.
         client: Side,
     },
+    /// It is this protocol, and the bytes do not say who the client is.
+    Unoriented,
     /// It may be; more bytes are needed to tell.
     More,
     /// It is not.

@@ -3,11 +3,25 @@
 //!
 //! Knows no source and no protocol. What happens to the bytes is a [`Sink`]'s.
 
+mod afterlife;
+mod append;
+mod clock;
+mod connection;
+mod direction;
+mod evictions;
 mod facts;
+mod foreknown;
+mod handshake;
+mod intake;
+mod roster;
 mod sink;
+mod table;
+mod waiting;
 
+pub use evictions::Evictions;
 pub use facts::{Closed, Facts};
-pub use sink::{Delivered, Delivery, Ending, Sink};
+pub use sink::{Again, Delivered, Delivery, Ending, Sink};
+pub use table::Table;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-use l7trace_event::{Cause, Side, SourceKind, Timestamp};
+use l7trace_event::{Cause, Side, SourceKind, Timestamp, Witness};
 
 use crate::{Closed, Facts};
 
@@ -20,6 +20,14 @@ pub trait Sink {
     /// How many bytes the sink holds for this connection: counted against
     /// [`crate::Limits::total_bytes`].
     fn held(&self, state: &Self::State) -> usize;
+
+    /// Bytes that had been seen before were seen again at `at`, by this witness: by another one, or
+    /// by the same one as a retransmission. Nothing needs to be done; it is for whoever wants the
+    /// times at which each witness saw a message.
+    #[inline]
+    fn witnessed(&mut self, facts: &Facts, state: &mut Self::State, again: Again) {
+        let _ = (facts, state, again);
+    }
 }
 
 /// What came next in one direction of a connection.
@@ -35,6 +43,8 @@ pub struct Delivery<'a> {
     pub at: Timestamp,
     /// Whose clock that was.
     pub source: SourceKind,
+    /// Which place of that source: the interface, or which end's system call.
+    pub witness: Witness,
     /// The position in the other direction (in its own delivered terms) up to which the sender had
     /// read when it sent this.
     pub acknowledged: Option<u64>,
@@ -67,4 +77,19 @@ pub enum Ending {
     Reset,
     /// The trace ended, or the connection was evicted, idle for too long, or its tuple was reused.
     Unknown,
+}
+
+/// Bytes that were seen again. See [`Sink::witnessed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// Who sent them.
+    pub from: Side,
+    /// As [`Delivery::position`].
+    pub position: u64,
+    /// How many there are.
+    pub length: u64,
+    /// When they were seen this time.
+    pub at: Timestamp,
+    /// By whom.
+    pub witness: Witness,
 }

@@ -1,0 +1,20 @@
+//! Where the kernel is met: rights, loading, the ring buffer, clocks and network namespaces, the
+//! same for every live source.
+
+mod clock;
+mod frames;
+mod load;
+mod mapping;
+mod namespace;
+mod reader;
+mod requirements;
+mod ring;
+
+pub use clock::Clock;
+pub use frames::{Frame, frames};
+pub use load::{Loaded, load};
+pub(crate) use load::{advice, chain, load_program};
+pub use namespace::{Namespace, NetworkNamespace};
+pub use reader::Reader;
+pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};
+pub use ring::{Drained, Ring};

@@ -1,0 +1,152 @@
+use std::mem::offset_of;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aya::maps::MapData;
+use l7trace_probes::Lost;
+
+use super::frames::{push_record, push_ring_full};
+use super::mapping::{Mapping, page_size};
+use super::ring::Ring;
+use crate::{Batch, Error, Filled};
+
+/// Takes records out of a ring into batches, on a timer of its own, and the account of what found no
+/// room there.
+#[derive(Debug)]
+pub struct Reader {
+    ring: Ring,
+    lost: LostCounters,
+    /// Until when to leave the ring alone: draining it record by record as they come would cost as
+    /// much as being woken for each.
+    rest_until: Option<Instant>,
+    last_record: Instant,
+    woken: bool,
+    hurried: bool,
+}
+
+/// A batch takes so many bytes at most, and one record.
+const BATCH_BYTES: usize = 4 << 20;
+/// How long the ring is left alone while there is traffic, and while there was none for a while.
+const REST_BUSY: Duration = Duration::from_millis(4);
+const REST_IDLE: Duration = Duration::from_millis(20);
+const IDLE_AFTER: Duration = Duration::from_millis(200);
+
+impl Reader {
+    pub(crate) fn new(ring: Ring, lost: LostCounters) -> Reader {
+        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false, hurried: false }
+    }
+
+    /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
+    ///
+    /// `used` says how many bytes of a record, from its start, are worth keeping: records come in
+    /// size classes.
+    pub fn fill(&mut self, batch: &mut Batch, timeout: Duration, used: impl Fn(&[u8]) -> usize) -> Filled {
+        if !std::mem::replace(&mut self.hurried, true) {
+            hurry();
+        }
+        let deadline = Instant::now() + timeout;
+        loop {
+            let rest =
+                self.rest_until.take().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if rest > left {
+                self.rest_until = Instant::now().checked_add(rest);
+            }
+            if !rest.is_zero() {
+                self.woken |= self.ring.wait(rest.min(left));
+            }
+            if self.drain(batch, &used) {
+                return Filled::Some;
+            }
+            if self.woken || Instant::now() >= deadline {
+                return Filled::Nothing;
+            }
+        }
+    }
+
+    /// Ends waits also when this becomes readable once more; none: nothing more does.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wake_for(&mut self, other: Option<&OwnedFd>) -> Result<(), Error> {
+        // What came before it was waited for is not reported.
+        self.woken = other.is_some();
+        other.map_or(Ok(()), |other| self.ring.wake_for(other))
+    }
+
+    /// Whether what [`Reader::wake_for`] was given became readable since the last call.
+    pub fn woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Whether anything was appended.
+    fn drain(&mut self, batch: &mut Batch, used: &impl Fn(&[u8]) -> usize) -> bool {
+        let limit = batch.bytes.len() + BATCH_BYTES;
+        let drained = self.ring.drain(|record| {
+            push_record(batch, record.get(..used(record)).unwrap_or(record));
+            batch.bytes.len() < limit
+        });
+        // Behind the records that filled the ring, before those for which there is room again.
+        let full = self.lost.since_last();
+        if let Some((records, bytes)) = full {
+            push_ring_full(batch, records, bytes);
+        }
+        let now = Instant::now();
+        if drained.some {
+            self.last_record = now;
+        }
+        if drained.emptied {
+            let idle = now.duration_since(self.last_record) > IDLE_AFTER;
+            self.rest_until = now.checked_add(if idle { REST_IDLE } else { REST_BUSY });
+        }
+        drained.some || full.is_some()
+    }
+}
+
+/// Lets the calling thread run before others where processors are scarce: it runs shortly, and if it
+/// comes too late, the ring is full. Where that is not allowed, it goes on as it was.
+#[expect(unsafe_code, reason = "the standard library has no priorities")]
+fn hurry() {
+    const NICENESS: i32 = -15;
+    // SAFETY: takes numbers alone; on Linux, 0 means the calling thread and no other.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+}
+
+/// The counters of [`Lost`], one for each processor, in pages shared with the kernel.
+#[derive(Debug)]
+pub(crate) struct LostCounters {
+    pages: Mapping,
+    processors: usize,
+    seen: (u64, u64),
+    _map: MapData,
+}
+
+impl LostCounters {
+    pub(crate) fn new(map: MapData, processors: usize) -> Result<LostCounters, Error> {
+        let length = (processors * size_of::<Lost>()).next_multiple_of(page_size());
+        let pages = Mapping::new(map.fd().as_fd(), length, 0, false)
+            .map_err(|error| Error::Failed(format!("cannot map the counters of lost records: {error}")))?;
+        Ok(LostCounters { pages, processors, seen: (0, 0), _map: map })
+    }
+
+    /// Records and bytes lost since the last call, if any.
+    fn since_last(&mut self) -> Option<(u64, u64)> {
+        let mut total = (0, 0);
+        for processor in 0..self.processors {
+            let start = processor * size_of::<Lost>();
+            total.0 += self.counter(start + offset_of!(Lost, records));
+            total.1 += self.counter(start + offset_of!(Lost, bytes));
+        }
+        let new = (total.0.wrapping_sub(self.seen.0), total.1.wrapping_sub(self.seen.1));
+        self.seen = total;
+        (new.0 > 0).then_some(new)
+    }
+
+    #[expect(unsafe_code, reason = "memory shared with the kernel")]
+    fn counter(&self, offset: usize) -> u64 {
+        // SAFETY: within the mapping (`at` checks), aligned to 8 as the structure is to 64, and only
+        // loaded; the kernel adds atomically.
+        unsafe { AtomicU64::from_ptr(self.pages.at(offset).cast()) }.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,59 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use l7trace_probes::packets::{HEAD, PacketRecord};
+
+use super::sockets::Sockets;
+use crate::kernel::Reader;
+use crate::{Batch, Error, Filled, Tap};
+
+/// Takes packet records out of the ring. While it lives, so do the sockets and the program.
+pub(super) struct PacketTap {
+    reader: Reader,
+    sockets: Sockets,
+    /// Set where owners were found that the decoder has yet to hand on.
+    answers: Option<Arc<AtomicBool>>,
+    warnings: Warnings,
+}
+
+impl PacketTap {
+    pub(super) fn new(
+        reader: Reader,
+        sockets: Sockets,
+        answers: Option<Arc<AtomicBool>>,
+        warnings: Warnings,
+    ) -> PacketTap {
+        PacketTap { reader, sockets, answers, warnings }
+    }
+}
+
+/// What the tap has to say, which the decoder tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    fn add(&self, warning: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Tap for PacketTap {
+    fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
+        let filled = self.reader.fill(batch, timeout, |record| {
+            PacketRecord::read(record).map_or(record.len(), |(head, _)| HEAD + head.captured as usize)
+        });
+        if self.reader.woken() {
+            // What else is captured goes on.
+            self.sockets
+                .update()
+                .unwrap_or_else(|error| self.warnings.add(format!("not all interfaces are captured: {error}")));
+        }
+        let answered = self.answers.as_ref().is_some_and(|answers| answers.swap(false, Ordering::Relaxed));
+        Ok(if answered { Filled::Some } else { filled })
+    }
+}

@@ -1,0 +1,26 @@
+use std::time::Duration;
+
+use aya::Ebpf;
+use l7trace_probes::syscalls::used;
+
+use crate::kernel::{Loaded, Reader};
+use crate::{Batch, Error, Filled, Tap};
+
+/// Takes the records out of the ring.
+pub(super) struct SyscallsTap {
+    reader: Reader,
+    /// The programs, attached as long as this lives.
+    _ebpf: Ebpf,
+}
+
+impl SyscallsTap {
+    pub(super) fn new(loaded: Loaded) -> SyscallsTap {
+        SyscallsTap { reader: loaded.reader, _ebpf: loaded.ebpf }
+    }
+}
+
+impl Tap for SyscallsTap {
+    fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
+        Ok(self.reader.fill(batch, timeout, used))
+    }
+}

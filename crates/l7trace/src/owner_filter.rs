@@ -1,0 +1,150 @@
+//! `--pid`, `--command` and `--cgroup` where the kernel cannot apply them (packets): by the owner of
+//! a connection, once it is known.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use l7trace_event::{Endpoint, Process};
+use l7trace_exchange::Connection;
+
+use crate::cli::LiveArgs;
+
+/// How long a record waits for the owner of its connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many bytes of records may wait.
+const MOST_HELD: usize = 8 << 20;
+
+/// How many generations are climbed to find an ancestor (`--follow`).
+const MOST_GENERATIONS: usize = 64;
+
+/// Which owners are wanted, and the records whose owner is not known yet.
+pub(crate) struct OwnerFilter {
+    pids: Vec<u32>,
+    follow: bool,
+    commands: Vec<String>,
+    cgroups: Vec<PathBuf>,
+    /// Ids of the wanted cgroups and those below, read anew when an unknown one comes.
+    cgroup_ids: HashSet<u64>,
+    /// What was decided of a process, by id and start time.
+    decided: HashMap<(u32, u64), bool>,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+}
+
+struct Held {
+    since: Instant,
+    ends: [Endpoint; 2],
+    bytes: Vec<u8>,
+}
+
+impl OwnerFilter {
+    /// A filter, where any owner option was given.
+    pub(crate) fn new(arguments: &LiveArgs) -> Option<OwnerFilter> {
+        let any = !arguments.pids.is_empty() || !arguments.commands.is_empty() || !arguments.cgroups.is_empty();
+        any.then(|| OwnerFilter {
+            pids: arguments.pids.clone(),
+            follow: arguments.follow,
+            commands: arguments.commands.clone(),
+            cgroups: arguments.cgroups.clone(),
+            cgroup_ids: arguments.cgroups.iter().flat_map(|path| ids_below(path)).collect(),
+            decided: HashMap::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+        })
+    }
+
+    /// Whether the connection is wanted; none where that cannot be told yet.
+    pub(crate) fn decide(&mut self, connection: &Connection) -> Option<bool> {
+        let owners = [&connection.client.process, &connection.server.process];
+        if owners.iter().copied().flatten().any(|process| self.wants(process)) {
+            return Some(true);
+        }
+        owners.iter().all(|process| process.is_some()).then_some(false)
+    }
+
+    /// Keeps a formatted record until an owner is known.
+    pub(crate) fn hold(&mut self, connection: &Connection, bytes: Vec<u8>) {
+        self.held_bytes += bytes.len();
+        let ends = [connection.client.endpoint, connection.server.endpoint];
+        self.held.push_back(Held { since: Instant::now(), ends, bytes });
+        while self.held_bytes > MOST_HELD || self.held.front().is_some_and(|held| held.since.elapsed() > PATIENCE) {
+            let Some(dropped) = self.held.pop_front() else { break };
+            self.held_bytes -= dropped.bytes.len();
+        }
+    }
+
+    /// An owner is known now: gives what was held for its connections, if it is wanted.
+    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, release: &mut Vec<u8>) {
+        if self.held.is_empty() || !self.wants(process) {
+            return;
+        }
+        let held_bytes = &mut self.held_bytes;
+        self.held.retain(|held| {
+            let released = held.ends.contains(&end);
+            if released {
+                release.extend_from_slice(&held.bytes);
+                *held_bytes -= held.bytes.len();
+            }
+            !released
+        });
+    }
+
+    fn wants(&mut self, process: &Process) -> bool {
+        if let Some(known) = self.decided.get(&(process.pid, process.started)) {
+            return *known;
+        }
+        let by_pid = self.pids.is_empty() || self.has_pid(process.pid);
+        let by_command = self.commands.is_empty() || self.commands.contains(&process.name);
+        let by_cgroup = self.cgroups.is_empty() || self.has_cgroup(process.cgroup);
+        let wanted = by_pid && by_command && by_cgroup;
+        if self.decided.len() > 100_000 {
+            self.decided.clear();
+        }
+        self.decided.insert((process.pid, process.started), wanted);
+        wanted
+    }
+
+    fn has_pid(&self, pid: u32) -> bool {
+        let mut pid = pid;
+        for _ in 0..MOST_GENERATIONS {
+            if self.pids.contains(&pid) {
+                return true;
+            }
+            match parent_of(pid) {
+                Some(parent) if self.follow && parent != 0 => pid = parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn has_cgroup(&mut self, id: u64) -> bool {
+        if !self.cgroup_ids.contains(&id) {
+            self.cgroup_ids = self.cgroups.iter().flat_map(|path| ids_below(path)).collect();
+        }
+        self.cgroup_ids.contains(&id)
+    }
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// The ids (inode numbers) of a cgroup's folder and all below it.
+fn ids_below(path: &Path) -> Vec<u64> {
+    let mut ids = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        ids.extend(fs::metadata(&folder).map(|data| data.ino()));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        folders.extend(
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
+    }
+    ids
+}

@@ -1,0 +1,147 @@
+//! The road from events to output.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use l7trace_capture::{Batch, Decoder};
+use l7trace_event::{Blind, Event, Timestamp, What};
+use l7trace_exchange::{Receiver, Record, Summary, Tracker};
+use l7trace_stream::Table;
+
+use crate::emitter::Emitter;
+use crate::recording::Recording;
+
+/// Takes events; what comes of them goes to the emitter.
+pub(crate) struct Pipeline {
+    table: Table<Tracker<Emitter>>,
+    tracker: Tracker<Emitter>,
+    recording: Option<Recording>,
+    first: Option<Timestamp>,
+    last: Timestamp,
+    ring_full: (u64, u64),
+    blind: Vec<Blind>,
+}
+
+/// How often, in event time, timeouts are looked at.
+const TICK: Duration = Duration::from_millis(5);
+
+impl Pipeline {
+    pub(crate) fn new(
+        table: Table<Tracker<Emitter>>,
+        tracker: Tracker<Emitter>,
+        recording: Option<Recording>,
+    ) -> Pipeline {
+        Pipeline {
+            table,
+            tracker,
+            recording,
+            first: None,
+            last: Timestamp::default(),
+            ring_full: (0, 0),
+            blind: Vec::new(),
+        }
+    }
+
+    /// Takes all events of a batch.
+    pub(crate) fn batch(&mut self, decoder: &mut dyn Decoder, batch: &Batch) {
+        decoder.decode(batch, &mut |event| self.event(event));
+        for warning in decoder.warnings() {
+            eprintln!("l7trace: {warning}");
+        }
+        for blind in decoder.blind() {
+            self.note_blind(blind);
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        if let Some(recording) = &mut self.recording {
+            recording.event(event);
+        }
+        if let What::RingFull { records, bytes } = event.what {
+            self.ring_full.0 += records;
+            self.ring_full.1 += bytes;
+        }
+        if self.first.is_none() {
+            self.first = Some(event.at);
+            self.last = event.at;
+        }
+        if event.at > self.last + TICK {
+            self.last = event.at;
+            self.table.advance(event.at, &mut self.tracker);
+        }
+        self.table.push(event, &mut self.tracker);
+        if let What::Owner(process) = &event.what {
+            self.emitter().owner(event.tuple.source, process);
+        }
+    }
+
+    fn note_blind(&mut self, blind: Blind) {
+        if !self.blind.contains(&blind) {
+            eprintln!(
+                "l7trace: blind: process {} ({}) {}: --source packets shows what this source cannot",
+                blind.pid,
+                blind.name,
+                match blind.why {
+                    "io_uring" => "moves its bytes by io_uring",
+                    "kernel_tls" => "has the kernel encrypt its bytes (kernel TLS)",
+                    "compat" => "is a 32-bit program",
+                    "mptcp" => "speaks multipath TCP",
+                    why => why,
+                }
+            );
+            self.blind.push(blind);
+        }
+    }
+
+    /// Time goes by, whether or not anything happens (live only).
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.table.advance(now, &mut self.tracker);
+    }
+
+    /// Hands what was put together to the writer.
+    pub(crate) fn flush(&mut self) {
+        self.emitter().writer().flush();
+        if let Some(recording) = &mut self.recording {
+            recording.flush();
+        }
+    }
+
+    pub(crate) fn emitter(&mut self) -> &mut Emitter {
+        self.tracker.receiver()
+    }
+
+    /// Connections open now, and bytes seen so far.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.table.connections() as u64, self.table.ledger().seen)
+    }
+
+    /// Ends every connection, writes the summary and waits until all is written.
+    pub(crate) fn finish(mut self, decoders: &[Box<dyn Decoder>]) -> anyhow::Result<Summary> {
+        self.table.finish(&mut self.tracker);
+        let mut summary = Summary {
+            duration: self.first.map_or(0, |first| self.last.since(first)),
+            connections: self.table.opened(),
+            ledger: self.table.ledger(),
+            evictions: self.table.evictions().by_limit().into_iter().filter(|(_, count)| *count > 0).collect(),
+            ring_full_records: self.ring_full.0,
+            ring_full_bytes: self.ring_full.1,
+            blind: std::mem::take(&mut self.blind),
+            ..Summary::default()
+        };
+        (summary.unrecognised_connections, summary.unrecognised_bytes) = self.tracker.unrecognised();
+        let mut not_understood: BTreeMap<String, u64> = BTreeMap::new();
+        for (what, count) in decoders.iter().flat_map(|decoder| decoder.not_understood()) {
+            *not_understood.entry(what).or_default() += count;
+        }
+        summary.not_understood = not_understood;
+        let mut emitter = self.tracker.into_receiver();
+        emitter.statistics().fill(&mut summary);
+        summary.unwritten = emitter.writer().unwritten();
+        emitter.record(&Record::Summary(&summary));
+        if let Some(recording) = self.recording {
+            recording.finish()?;
+        }
+        emitter.writer().finish()?;
+        Ok(summary)
+    }
+}

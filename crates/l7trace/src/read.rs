@@ -1,0 +1,26 @@
+//! `l7trace read`: capture files.
+
+use std::time::Duration;
+
+use l7trace_capture::{Batch, Filled, file};
+
+use crate::cli::ReadArgs;
+use crate::wiring::{Mode, pipeline};
+
+/// Reads the files as one trace.
+pub(crate) fn read(arguments: &ReadArgs) -> anyhow::Result<()> {
+    let mut source = file::open(&arguments.files)?;
+    let mut pipeline = pipeline(&arguments.output, &arguments.limits, None, Mode::Read)?;
+    let mut batch = Batch::default();
+    loop {
+        batch.clear();
+        let filled = source.tap.fill(&mut batch, Duration::from_millis(100));
+        pipeline.batch(source.decoder.as_mut(), &batch);
+        pipeline.flush();
+        if filled? == Filled::End || pipeline.emitter().is_done() {
+            break;
+        }
+    }
+    pipeline.finish(&[source.decoder])?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! `l7trace trace`: the live host.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use l7trace_capture::{Batch, Decoder, Filled, Source, Tap, live};
+use l7trace_event::Timestamp;
+
+use crate::cli::{LiveArgs, TraceArgs};
+use crate::pipeline::Pipeline;
+use crate::wiring::{Mode, live_options, pipeline, shows_terminal};
+
+/// How many batches may wait for the parsers: beyond that the kernel's ring is the buffer.
+const QUEUE: usize = 64;
+
+/// How long a tap waits for something to come.
+const TAP_WAIT: Duration = Duration::from_millis(20);
+
+/// How often the status line is renewed.
+const STATUS: Duration = Duration::from_millis(500);
+
+/// Traces until interrupted, or as long as was asked.
+pub(crate) fn trace(arguments: &TraceArgs) -> anyhow::Result<()> {
+    let stop = stop_on_signals()?;
+    let sources = live::open(&live_options(&arguments.live)?)?;
+    let pipeline = pipeline(&arguments.output, &arguments.limits, Some(&arguments.live), Mode::Live)?;
+    let status = shows_terminal(&arguments.output) && std::io::stderr().is_terminal();
+    let live = Live::start(sources, pipeline, &arguments.live);
+    live.run(&stop, arguments.live.duration, status)
+}
+
+/// A flag that SIGINT and SIGTERM set; the second of them ends at once.
+pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("cannot handle signals")?;
+    }
+    Ok(stop)
+}
+
+/// A running trace.
+pub(crate) struct Live {
+    decoders: Vec<Box<dyn Decoder>>,
+    pipeline: Pipeline,
+    batches: Receiver<(usize, Batch)>,
+    /// Emptied batches, for reuse.
+    spare: Arc<Mutex<Vec<Batch>>>,
+    /// Tells the taps to take what is left and end.
+    drain: Arc<AtomicBool>,
+    taps: Vec<JoinHandle<Result<(), l7trace_capture::Error>>>,
+}
+
+impl Live {
+    /// Starts a thread for each tap, and says that everything is attached.
+    pub(crate) fn start(sources: Vec<Source>, pipeline: Pipeline, arguments: &LiveArgs) -> Live {
+        let (to, batches) = sync_channel(QUEUE);
+        let spare = Arc::new(Mutex::new(Vec::new()));
+        let drain = Arc::new(AtomicBool::new(false));
+        let descriptions: Vec<&str> = sources.iter().map(|source| source.description.as_str()).collect();
+        eprintln!("l7trace: tracing {}{}", descriptions.join(", "), filters(arguments));
+        let (mut decoders, mut taps) = (Vec::new(), Vec::new());
+        for (index, source) in sources.into_iter().enumerate() {
+            decoders.push(source.decoder);
+            let (to, spare, drain) = (to.clone(), Arc::clone(&spare), Arc::clone(&drain));
+            taps.push(std::thread::spawn(move || run_tap(source.tap, index, &to, &spare, &drain)));
+        }
+        Live { decoders, pipeline, batches, spare, drain, taps }
+    }
+
+    /// Runs until told to stop; then takes what is in flight, and prints the summary.
+    pub(crate) fn run(mut self, stop: &AtomicBool, duration: Option<Duration>, status: bool) -> anyhow::Result<()> {
+        let end = duration.map(|duration| Instant::now() + duration);
+        let started = Instant::now();
+        let mut next_status = started + STATUS;
+        let over = |now: Instant| stop.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end);
+        while !over(Instant::now()) && !self.pipeline.emitter().is_done() {
+            match self.batches.recv_timeout(TAP_WAIT) {
+                Ok((index, batch)) => self.take(index, batch),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.pipeline.advance(now());
+            self.pipeline.flush();
+            if status && Instant::now() >= next_status {
+                next_status = Instant::now() + STATUS;
+                let line = self.status(started);
+                self.pipeline.emitter().writer().status(line);
+            }
+        }
+        self.finish()
+    }
+
+    /// What stands at the foot of a terminal while nothing happens.
+    fn status(&mut self, started: Instant) -> String {
+        let (connections, bytes) = self.pipeline.progress();
+        match self.pipeline.emitter().reported() {
+            (0, _) => l7trace_output::status_line(connections, bytes, started.elapsed().as_secs()),
+            (exchanges, last) => {
+                let quiet = last.map_or(0, |last| last.elapsed().as_secs());
+                l7trace_output::quiet_line(exchanges, connections, bytes, quiet)
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize, mut batch: Batch) {
+        self.pipeline.batch(self.decoders[index].as_mut(), &batch);
+        batch.clear();
+        if let Ok(mut spare) = self.spare.lock() {
+            spare.push(batch);
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.drain.store(true, Ordering::Relaxed);
+        while let Ok((index, batch)) = self.batches.recv() {
+            self.take(index, batch);
+        }
+        let mut broken = None;
+        for tap in self.taps {
+            match tap.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => broken = Some(anyhow::Error::from(error)),
+                Err(_) => broken = Some(anyhow::anyhow!("a reading thread broke off")),
+            }
+        }
+        self.pipeline.finish(&self.decoders)?;
+        broken.map_or(Ok(()), Err)
+    }
+}
+
+fn run_tap(
+    mut tap: Box<dyn Tap>,
+    index: usize,
+    to: &SyncSender<(usize, Batch)>,
+    spare: &Mutex<Vec<Batch>>,
+    drain: &AtomicBool,
+) -> Result<(), l7trace_capture::Error> {
+    loop {
+        // Asked before reading: what came before the order to drain is taken by the read after it.
+        let last = drain.load(Ordering::Relaxed);
+        let mut batch = spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        let filled = tap.fill(&mut batch, if last { Duration::ZERO } else { TAP_WAIT })?;
+        if !batch.is_empty() && to.send((index, batch)).is_err() {
+            return Ok(());
+        }
+        if filled == Filled::End || (last && filled == Filled::Nothing) {
+            return Ok(());
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The filters in words: `, port 80 or 8080, pid 17`.
+fn filters(arguments: &LiveArgs) -> String {
+    fn list<T: ToString>(name: &str, values: &[T]) -> Option<String> {
+        let values: Vec<String> = values.iter().map(T::to_string).collect();
+        (!values.is_empty()).then(|| format!(", {name} {}", values.join(" or ")))
+    }
+    let cgroups: Vec<String> = arguments.cgroups.iter().map(|path| path.display().to_string()).collect();
+    let netns: Vec<&String> = arguments.netns.iter().collect();
+    [
+        list("netns", &netns),
+        list("pid", &arguments.pids),
+        list("command", &arguments.commands),
+        list("cgroup", &cgroups),
+        list("port", &arguments.ports),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

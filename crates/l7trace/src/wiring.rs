@@ -1,0 +1,136 @@
+//! From the command line to the parts of the road.
+
+use std::io::IsTerminal;
+
+use anyhow::bail;
+use l7trace_capture::live;
+use l7trace_exchange::{Options, Redaction, Tracker};
+use l7trace_output::{Charset, Color, OutputOptions};
+use l7trace_protocol::{Settings, spoken_names};
+use l7trace_stream::{Limits, Table};
+
+use crate::cli::{ColorChoice, LimitArgs, LiveArgs, OutputArgs};
+use crate::emitter::Emitter;
+use crate::owner_filter::OwnerFilter;
+use crate::pipeline::Pipeline;
+use crate::recording::Recording;
+use crate::writer::{Target, Writer};
+
+/// How wide lines are where nothing says how wide they may be.
+const WIDTH: usize = 120;
+
+/// What kind of run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The live host: never wait for a slow reader.
+    Live,
+    /// The live host, standard output belonging to a command.
+    Run,
+    /// Capture files: wait.
+    Read,
+}
+
+/// Builds the road behind the sources.
+pub(crate) fn pipeline(
+    output: &OutputArgs,
+    limits: &LimitArgs,
+    live: Option<&LiveArgs>,
+    mode: Mode,
+) -> anyhow::Result<Pipeline> {
+    for name in &output.protocols {
+        if !spoken_names().any(|known| known == name) {
+            let known: Vec<&str> = spoken_names().collect();
+            bail!("no protocol is called `{name}`; l7trace knows {}", known.join(", "));
+        }
+    }
+    let target = match (&output.output_file, mode) {
+        (Some(path), _) => Target::create(path)?,
+        (None, Mode::Run) => Target::Stderr,
+        (None, Mode::Live | Mode::Read) => Target::Stdout,
+    };
+    let terminal = match (&output.output_file, mode) {
+        (Some(_), _) => false,
+        (None, Mode::Run) => std::io::stderr().is_terminal(),
+        (None, Mode::Live | Mode::Read) => std::io::stdout().is_terminal(),
+    };
+    let default = if terminal || mode == Mode::Run { "terminal" } else { "json" };
+    let name = output.output.as_deref().unwrap_or(default);
+    let color = match output.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let options = OutputOptions {
+        width: terminal.then(terminal_width).flatten().or_else(columns).unwrap_or(WIDTH),
+        color: if color { Color::On } else { Color::Off },
+        charset: charset(),
+        verbose: output.verbose,
+        bodies: output.body > 0,
+        header_line: true,
+        redaction: if output.show_secrets { Redaction::Show } else { Redaction::Redact },
+    };
+    let Some(formatter) = l7trace_output::by_name(name).map(|format| format.output(&options)) else {
+        let known: Vec<&str> = l7trace_output::FORMATS.iter().map(|format| format.name).collect();
+        bail!("no output is called `{name}`; l7trace has {}", known.join(", "));
+    };
+    let recording = output.write.as_deref().map(Recording::create).transpose()?;
+    let writer = Writer::start(target, mode == Mode::Read);
+    let emitter =
+        Emitter::new(formatter, writer, live.and_then(OwnerFilter::new), output.protocols.clone(), output.count);
+    let options = Options {
+        settings: Settings { body_limit: output.body, head_limit: limits.head_limit, ..Settings::default() },
+        connections: output.connections,
+    };
+    let table = Table::new(Limits {
+        connections: limits.max_connections,
+        connection_bytes: limits.connection_buffer,
+        total_bytes: limits.total_buffer,
+        idle: limits.idle_timeout,
+        ..Limits::default()
+    });
+    Ok(Pipeline::new(table, Tracker::new(options, emitter), recording))
+}
+
+/// Whether the output is for a person at a terminal.
+pub(crate) fn shows_terminal(output: &OutputArgs) -> bool {
+    output.output_file.is_none()
+        && std::io::stdout().is_terminal()
+        && output.output.as_deref().is_none_or(|name| name == "terminal")
+}
+
+/// What the sources are told.
+pub(crate) fn live_options(arguments: &LiveArgs) -> anyhow::Result<live::Options> {
+    Ok(live::Options {
+        sources: arguments.sources.clone(),
+        engine: arguments.engine.clone(),
+        pids: arguments.pids.clone(),
+        follow: arguments.follow,
+        commands: arguments.commands.clone(),
+        cgroups: arguments.cgroups.clone(),
+        netns: arguments.netns.clone(),
+        ports: arguments.ports.clone(),
+        interfaces: arguments.interfaces.iter().filter(|name| *name != "any").cloned().collect(),
+        ring_size: arguments.ring_size,
+        copy_limit: arguments.copy_limit,
+    })
+}
+
+/// The terminal's width in columns.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// The width that the environment names, for output that goes through a pipe to a terminal.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
+}
+
+/// What the locale says of the characters that can be shown.
+fn charset() -> Charset {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    match locale.map(|locale| locale.to_ascii_uppercase()) {
+        Some(locale) if locale == "C" || locale == "POSIX" || locale.contains("8859") => Charset::Ascii,
+        _ => Charset::Unicode,
+    }
+}

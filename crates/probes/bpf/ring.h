@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The one way from the kernel to user space: a ring buffer, and beside it the account of what found
+ * no room there. The loader sets the sizes of both maps and `wake_at`.
+ */
+#ifndef L7TRACE_RING_H
+#define L7TRACE_RING_H
+
+#include "kernel.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 24);
+} ring SEC(".maps");
+
+/* What one CPU could not hand up; a cache line each, so that CPUs do not share one. */
+struct lost {
+	__u64 records;
+	__u64 bytes;
+	__u64 unused[6];
+};
+_Static_assert(sizeof(struct lost) == 64, "crates/probes/src/lib.rs mirrors it");
+
+/* One for each possible CPU. An array that user space maps costs no system call to read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lost);
+} lost SEC(".maps");
+
+/* How many bytes must wait in the ring before its reader is woken: a quarter of it. */
+const volatile __u64 wake_at = 1 << 22;
+
+/* Counts a record that found no room, and the bytes of payload that it stood for. */
+static __always_inline void count_lost(__u64 bytes)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lost *mine = bpf_map_lookup_elem(&lost, &cpu);
+
+	if (mine) {
+		__sync_fetch_and_add(&mine->records, 1);
+		__sync_fetch_and_add(&mine->bytes, bytes);
+	}
+}
+
+/*
+ * Hands a record of `size` bytes up. The reader looks by a timer of its own; a wake-up costs
+ * microseconds and is given once, by the record that makes the ring a quarter full.
+ */
+static __always_inline void submit(void *record, __u64 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	bool crossed = waiting >= wake_at && waiting - size < wake_at;
+
+	bpf_ringbuf_submit(record, crossed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+#endif

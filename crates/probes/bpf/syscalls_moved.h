@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What happens when a socket moved bytes, whichever hook says so. */
+#ifndef L7TRACE_SYSCALLS_MOVED_H
+#define L7TRACE_SYSCALLS_MOVED_H
+
+#include "syscalls_copy.h"
+#include "syscalls_socket.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct limit);
+} limits SEC(".maps");
+
+/* The size of `limits`, less one; the loader sets both. */
+const volatile __u32 limits_mask = 0;
+
+/* Whether kernel TLS has taken the socket over: its positions count records, not the caller's bytes. */
+static __always_inline bool has_kernel_tls(struct tcp_sock *tcp)
+{
+	const struct tcp_ulp_ops *protocol = LOAD(tcp, inet_conn.icsk_ulp_ops);
+	char name[4] = {};
+
+	if (!protocol)
+		return false;
+	bpf_probe_read_kernel(name, 3, (void *)protocol + bpf_core_field_offset(protocol->name));
+	return name[0] == 't' && name[1] == 'l' && name[2] == 's';
+}
+
+/*
+ * Notes that a call moved `moved` bytes up to `end`, and gives the position of the first. Another
+ * thread may have sent on the same socket between the end of the transfer and now: then this call
+ * takes the last place, and the other fills the hole that this leaves.
+ */
+static __always_inline __u32 begin_sent(struct socket_state *state, struct data_record *header, __u32 end, __u32 moved)
+{
+	__u32 position = end - moved;
+
+	if (state->flags & SOCKET_SENT_KNOWN) {
+		if ((__s32)(position - state->sent) > 0) {
+			state->hole = state->sent;
+			state->hole_length = position - state->sent;
+			tell_hidden(state, SENT, state->sent, position, header->time, 0);
+		} else if (position != state->sent && state->hole_length == moved) {
+			position = state->hole;
+			state->hole_length = 0;
+			return position;
+		}
+	}
+	state->sent = end;
+	state->flags |= SOCKET_SENT_KNOWN;
+	return position;
+}
+
+/* The same for what was received. What was stepped over went by splice, or by no call at all. */
+static __always_inline __u32 begin_received(struct socket_state *state, struct data_record *header, __u32 end, __u32 moved)
+{
+	__u32 position = end - moved;
+
+	if (state->flags & SOCKET_RECEIVED_KNOWN)
+		tell_hidden(state, RECEIVED, state->received, position, header->time, CAUSE_ZERO_COPY);
+	state->received = end;
+	state->flags |= SOCKET_RECEIVED_KNOWN;
+	return position;
+}
+
+/*
+ * A call of `task` moved `moved` bytes through `sk`. Fills `header` and gives the socket's state;
+ * 0 where there is nothing to hand up.
+ */
+static __always_inline struct socket_state *moved_through(struct sock *sk, struct task_struct *task, __u32 moved,
+							   enum direction direction, struct data_record *header)
+{
+	int family = stream_family(sk);
+	__u64 time = bpf_ktime_get_ns();
+	struct socket_state *state;
+
+	if (!family) {
+		if (LOAD(sk, sk_protocol) == IPPROTO_MPTCP && wanted_socket(sk) && wanted_process(task))
+			tell_blind(task, BLIND_MPTCP, time);
+		return NULL;
+	}
+	state = state_for(sk, family, task, time);
+	if (!state || state->flags & SOCKET_REFUSED)
+		return NULL;
+	header->kind = RECORD_DATA;
+	header->direction = direction;
+	header->cause = 0;
+	header->unused = 0;
+	header->length = 0;
+	header->id = state->id;
+	header->time = time;
+	header->acknowledged = 0;
+	header->missing = 0;
+	header->thread = LOAD(task, pid);
+	if (family == AF_UNIX) {
+		header->acknowledged = state->received;
+		if (direction == SENT) {
+			header->position = state->sent;
+			state->sent += moved;
+		} else {
+			header->position = state->received;
+			state->received += moved;
+		}
+	} else {
+		struct tcp_sock *tcp = TCP_OF(sk);
+		__u32 received;
+
+		if (!tcp)
+			return NULL;
+		if (has_kernel_tls(tcp)) {
+			state->flags |= SOCKET_REFUSED;
+			tell_blind(task, BLIND_KERNEL_TLS, time);
+			return NULL;
+		}
+		received = received_of(sk, tcp);
+		if (direction == SENT) {
+			header->acknowledged = received;
+			header->position = begin_sent(state, header, sent_of(sk, tcp), moved);
+		} else {
+			header->position = begin_received(state, header, received, moved);
+		}
+	}
+	if (!(state->flags & SOCKET_TOLD)) {
+		count_lost(moved);
+		return NULL;
+	}
+	return state;
+}
+
+/* How much of the call user space wants copied; 0 where all of it is to be skipped. */
+static __always_inline __u32 room_for(const struct data_record *header, __u32 moved)
+{
+	__u32 index = header->id & limits_mask;
+	struct limit *limit = bpf_map_lookup_elem(&limits, &index);
+	__u32 direction = header->direction & 1;
+	__u32 room = copy_limit;
+
+	if (!limit || limit->id != header->id)
+		return room;
+	if (limit->skip[direction] && (__s32)(limit->skip_until[direction] - (header->position + moved)) >= 0)
+		return 0;
+	return limit->bytes[direction] < room ? limit->bytes[direction] : room;
+}
+
+/*
+ * Hands up the `moved` bytes that a call moved, `index` being the message that it is at; true where
+ * walk_on must follow.
+ */
+static __always_inline bool hand_up_call(struct sock *sk, const struct call *call, __u32 index,
+					 const struct data_record *header, __u32 moved, int flags)
+{
+	__u32 room = room_for(header, moved);
+	__u32 cause = call->cause;
+	struct buffers buffers = {};
+	bool zero_copy;
+
+	if (!room) {
+		tell_missing(header, moved, CAUSE_SKIPPED);
+		return false;
+	}
+	/* Thrown away on the way in, as the caller wished. */
+	if (!cause && header->direction == RECEIVED && flags & MSG_TRUNC && LOAD(sk, __sk_common.skc_family) != AF_UNIX)
+		cause = CAUSE_ZERO_COPY;
+	zero_copy = header->direction == SENT && flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
+	if (!cause)
+		cause = buffers_of(call, index, zero_copy, &buffers);
+	if (cause) {
+		tell_missing(header, moved, cause);
+		return false;
+	}
+	return hand_up(header, &buffers, moved, room);
+}
+
+/* The same for all `count` messages of a call of several. */
+static __always_inline bool hand_up_messages(struct sock *sk, const struct call *call, __u32 count,
+					     const struct data_record *header, __u32 moved, int flags)
+{
+	__u32 room = room_for(header, moved);
+	struct buffers none = {};
+	__u32 zero = 0;
+	struct walk *walk;
+
+	if (!room || (header->direction == SENT && call->arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
+		return hand_up_call(sk, call, 0, header, moved, flags);
+	hand_up(header, &none, moved, room);
+	walk = bpf_map_lookup_elem(&walks, &zero);
+	if (!walk)
+		return false;
+	walk->left = 0;
+	walk->messages = call->arguments[1];
+	walk->count = count;
+	return true;
+}
+
+/* The reader of a stream was told that it is over. */
+static __always_inline void read_end(struct sock *sk, struct task_struct *task)
+{
+	int family = stream_family(sk);
+	__u8 shutdown = LOAD(sk, sk_shutdown);
+	__u64 time = bpf_ktime_get_ns();
+	struct socket_state *state;
+	__u32 what = 0;
+
+	if (!family || !(shutdown & RCV_SHUTDOWN))
+		return;
+	state = state_for(sk, family, task, time);
+	if (!state)
+		return;
+	if (!(state->flags & SOCKET_RECEIVED_ENDED)) {
+		state->flags |= SOCKET_RECEIVED_ENDED;
+		what |= STATE_RECEIVED_END;
+	}
+	if (family == AF_UNIX) {
+		/* Closed by the peer, not only shut down: nothing can be sent any more. */
+		if (shutdown == SHUTDOWN_MASK && !(state->flags & SOCKET_SENT_ENDED)) {
+			state->flags |= SOCKET_SENT_ENDED;
+			what |= STATE_SENT_END;
+		}
+	} else {
+		struct tcp_sock *tcp = TCP_OF(sk);
+
+		if (!tcp || !flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE)))
+			return;
+		state->received = received_of(sk, tcp);
+	}
+	if (what)
+		tell_state(state, what, time, state->sent, state->received);
+}
+
+#endif

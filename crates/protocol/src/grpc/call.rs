@@ -1,0 +1,229 @@
+use std::borrow::Cow;
+
+use super::deframer::Piece;
+use super::{Deframer, Framing, Schema, details, guess, percent, status, timeout};
+use crate::content::{self, Coding};
+use crate::{Completeness, Message, Span, Value};
+
+/// How a body of this content type frames messages; none where it is none of gRPC's.
+pub(crate) fn framing_of(content_type: &[u8]) -> Option<Framing> {
+    let after = |prefix: &[u8]| {
+        let (start, rest) = content_type.split_at_checked(prefix.len())?;
+        let ends = rest.first().is_none_or(|byte| matches!(byte, b'+' | b';' | b' ' | b'\t'));
+        (start.eq_ignore_ascii_case(prefix) && ends).then_some(())
+    };
+    if after(b"application/grpc").is_some() {
+        Some(Framing::Plain)
+    } else if after(b"application/grpc-web").is_some() {
+        Some(Framing::Web)
+    } else if after(b"application/grpc-web-text").is_some() {
+        Some(Framing::WebText)
+    } else {
+        None
+    }
+}
+
+/// A message of an exchange with what was found in its body.
+type Side<'a> = Option<(&'a mut Message, Option<Box<Deframer>>)>;
+
+/// Sets what an exchange's two messages say as a gRPC call, where they are one. `answered` says
+/// whether the response was seen to its end.
+pub(crate) fn finish(
+    request: Side<'_>,
+    response: Side<'_>,
+    answered: bool,
+    schema: Option<&dyn Schema>,
+    body_limit: usize,
+) {
+    let told = |side: &Side<'_>| side.as_ref().and_then(|(message, _)| framing_of(message.header("content-type")?));
+    let Some(framing) = told(&request).or_else(|| told(&response)) else { return };
+    let method = request.as_ref().and_then(|(message, _)| path(message));
+    let typed = request.as_ref().or(response.as_ref()).and_then(|(message, _)| message.header("content-type"));
+    let is_json = typed.is_some_and(|value| value.windows(5).any(|part| part.eq_ignore_ascii_case(b"+json")));
+    let reader = Reader { schema, method: method.as_deref(), is_json, body_limit };
+    let is_alone = request.is_none();
+    if let Some((message, deframer)) = request {
+        if framing == Framing::Plain {
+            message.protocol = "grpc";
+            message.set_operation(b"call");
+        }
+        if let Some(nanoseconds) = message.header("grpc-timeout").and_then(timeout::nanoseconds) {
+            message.attribute("timeout_ns", nanoseconds);
+        }
+        describe(message, deframer.as_deref(), &reader);
+    }
+    if let Some((message, deframer)) = response {
+        if framing == Framing::Plain {
+            message.protocol = "grpc";
+            if is_alone {
+                message.set_operation(b"call");
+            }
+        }
+        describe(message, deframer.as_deref(), &reader);
+        let trailers = deframer.and_then(|deframer| deframer.trailers);
+        set_status(message, framing, trailers.as_deref(), answered, schema);
+    }
+}
+
+/// The path as text, for looking the method up.
+fn path(request: &Message) -> Option<String> {
+    Some(String::from_utf8_lossy(request.text_of(request.resource)?).into_owned())
+}
+
+/// Sets the status that a response ends with.
+fn set_status(
+    message: &mut Message,
+    framing: Framing,
+    in_body: Option<&[u8]>,
+    answered: bool,
+    schema: Option<&dyn Schema>,
+) {
+    let found = |name: &str| trailer(message, name).or_else(|| line(in_body?, name));
+    let code = found("grpc-status");
+    let text = found("grpc-message").map(|text| String::from_utf8_lossy(&percent::decode(&text)).into_owned());
+    let details = found("grpc-status-details-bin").and_then(|value| details::decode(&value, schema));
+    let http_status = message.status.and_then(|span| String::from_utf8(message.text(span).to_vec()).ok());
+    let all_known = message.completeness == Completeness::Whole;
+    let name = code.as_deref().map(|code| match status::name(code) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(format!("grpc-status {}", String::from_utf8_lossy(code))),
+    });
+    match &name {
+        Some(name) => message.failed |= name != "OK",
+        None if answered && all_known => {
+            message.failed = true;
+            message.note("no grpc-status");
+        }
+        None => {}
+    }
+    match (framing, name) {
+        (Framing::Plain, name) => {
+            message.status = name.map(|name| message.put(name.as_bytes()));
+            if let Some(http_status) = http_status {
+                message.fact("http_status", http_status);
+            }
+        }
+        (Framing::Web | Framing::WebText, Some(name)) => message.fact("grpc_status", Value::Text(name)),
+        (Framing::Web | Framing::WebText, None) => {}
+    }
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        message.attribute("grpc_message", text);
+    }
+    if let Some(details) = details {
+        message.attribute("grpc_status_details", details);
+    }
+}
+
+/// The value of a trailer, or of a header where the response is trailers only.
+fn trailer(message: &Message, name: &str) -> Option<Vec<u8>> {
+    let is = |span: Span| message.text(span).eq_ignore_ascii_case(name.as_bytes());
+    let field = message.trailers.iter().chain(&message.headers).find(|field| field.name.is_some_and(is))?;
+    message.text_of(field.value).map(<[u8]>::to_vec)
+}
+
+/// The value of a line in the trailers of a gRPC-Web body: `name: value`.
+fn line(trailers: &[u8], name: &str) -> Option<Vec<u8>> {
+    trailers.split(|byte| *byte == b'\n').find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        let (known, value) = line.split_at(colon);
+        known.trim_ascii().eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii().to_vec())
+    })
+}
+
+/// What the contents of messages are read with.
+struct Reader<'a> {
+    schema: Option<&'a dyn Schema>,
+    method: Option<&'a str>,
+    is_json: bool,
+    body_limit: usize,
+}
+
+/// Tells of the messages in one direction.
+fn describe(message: &mut Message, deframer: Option<&Deframer>, reader: &Reader<'_>) {
+    let Some(deframer) = deframer else { return };
+    let coding = message.header("grpc-encoding").map(<[u8]>::to_vec);
+    let each: Vec<Value> =
+        deframer.messages.iter().map(|piece| shown(piece, message, coding.as_deref(), reader)).collect();
+    let omitted = deframer.count - each.len() as u64;
+    let mut fields = vec![
+        named("count", Value::Unsigned(deframer.count)),
+        named("bytes", Value::Unsigned(deframer.bytes)),
+        named("each", Value::List(each)),
+    ];
+    if omitted > 0 {
+        fields.push(named("omitted", Value::Unsigned(omitted)));
+    }
+    message.attribute("messages", Value::Map(fields));
+    if let Some(why) = deframer.broken {
+        message.note(format!("gRPC messages are known only in part: {why}"));
+    } else if deframer.is_within() {
+        message.note("a gRPC message breaks off");
+    }
+}
+
+fn shown(piece: &Piece, message: &Message, coding: Option<&[u8]>, reader: &Reader<'_>) -> Value {
+    let mut fields = vec![named("size", Value::from(piece.size)), named("at", Value::from(piece.at.to_string()))];
+    if piece.compressed {
+        fields.push(named("compressed", Value::Bool(true)));
+    }
+    if piece.holed {
+        fields.push(named("lost", Value::Bool(true)));
+    } else if reader.body_limit > 0 {
+        content(piece, message, coding, reader, &mut fields);
+    }
+    Value::Map(fields)
+}
+
+/// Adds what a message says.
+fn content(
+    piece: &Piece,
+    message: &Message,
+    coding: Option<&[u8]>,
+    reader: &Reader<'_>,
+    fields: &mut Vec<(Cow<'static, str>, Value)>,
+) {
+    let all_kept = piece.body.len() as u64 == u64::from(piece.size);
+    let mut body = Cow::Borrowed(&piece.body[..]);
+    let mut whole = all_kept;
+    if piece.compressed {
+        let codings = coding.and_then(Coding::named).into_iter();
+        let decoded = content::decode(codings, piece.body.clone(), all_kept, reader.body_limit);
+        if let Some(note) = decoded.note {
+            fields.push(named("malformed", Value::Text(note)));
+            whole = false;
+        }
+        whole &= !decoded.truncated;
+        body = Cow::Owned(decoded.body);
+    }
+    if !whole {
+        fields.push(named("body", Value::Bytes(body.into_owned())));
+        fields.push(named("truncated", Value::Bool(true)));
+        return;
+    }
+    if reader.is_json {
+        fields.push(named("body", Value::Bytes(body.into_owned())));
+        return;
+    }
+    let typed = reader.schema.zip(reader.method);
+    match typed.and_then(|(schema, method)| schema.message(method, message.direction, &body)) {
+        Some(Ok(value)) => fields.push(named("body", value)),
+        Some(Err(why)) => {
+            fields.push(named("body", Value::Bytes(body.into_owned())));
+            fields.push(named("malformed", Value::from(why)));
+        }
+        None => match guess::message(&body) {
+            Ok(value) => {
+                fields.push(named("body", value));
+                fields.push(named("guessed", Value::Bool(true)));
+            }
+            Err(why) => {
+                fields.push(named("body", Value::Bytes(body.into_owned())));
+                fields.push(named("malformed", Value::from(why.to_string())));
+            }
+        },
+    }
+}
+
+fn named(name: &'static str, value: Value) -> (Cow<'static, str>, Value) {
+    (Cow::Borrowed(name), value)
+}

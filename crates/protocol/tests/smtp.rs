@@ -1,0 +1,289 @@
+//! SMTP as it is met in the world.
+
+use l7trace_event::Direction::{ClientToServer, ServerToClient};
+use l7trace_protocol::{Protocol, Settings, by_name};
+use l7trace_testkit::script::{Chop, Step, check, check_cuts, client, close, length, lines, punch, run, server};
+
+fn smtp() -> &'static dyn Protocol {
+    by_name("smtp").expect("smtp is in the registry")
+}
+
+fn expect(script: &[Step], expected: &[&str]) {
+    check(smtp(), &Settings { body_limit: 100, ..Settings::default() }, script, expected);
+}
+
+fn mail() -> Vec<Step> {
+    let steps = [
+        server("220 mail.example ESMTP\r\n"),
+        client("EHLO client.example\r\n"),
+        server("250-mail.example\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"),
+        client("MAIL FROM:<a@b> SIZE=5\r\n"),
+        server("250 2.1.0 Ok\r\n"),
+        client("RCPT TO:<c@d>\r\n"),
+        server("250 2.1.5 Ok\r\n"),
+        client("RCPT TO:<e@f>\r\n"),
+        server("550 5.1.1 no such user\r\n"),
+        client("DATA\r\n"),
+        server("354 go on\r\n"),
+        client("Subject: =?utf-8?q?caf=C3=A9?=\r\nFrom: a@b\r\n\r\n..hi\r\n.\r\n"),
+        server("250 2.0.0 queued\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ];
+    steps.into_iter().chain(close()).collect()
+}
+
+#[test]
+fn a_mail_from_greeting_to_quit() {
+    expect(
+        &mail(),
+        &[
+            "request 0/1 op=EHLO res=client.example",
+            "response 0/1 | st=250 | text=[\"mail.example\", \"PIPELINING\", \"SIZE 1000\"] | wire=49",
+            "request 0/2 op=MAIL res=<a@b> | parameters={SIZE: \"5\"}",
+            "response 0/2 | st=250 | enhanced_status=\"2.1.0\"",
+            "request 0/3 op=RCPT res=<c@d>",
+            "response 0/3 | st=250",
+            "request 0/4 op=RCPT res=<e@f>",
+            "response 0/4 | st=550 | failed=true",
+            "request 0/5 op=DATA res=- | body_bytes=50 | wire=60",
+            "response 0/5 | st=250 | wire=29",
+            "transaction 0/0 op=mail res=<a@b> -> <c@d>, <e@f> st=250 | body=`Subject: =?utf-8?q?caf=C3=A9?=\\r\\nFrom: a@b\\r\\n\\r\\n.hi\\r\\n` | failed=false | subject=\"café\"; from=\"a@b\" | {path: \"<e@f>\", status: \"550\"}",
+            "request 0/6 op=QUIT",
+            "response 0/6 | st=221",
+        ],
+    );
+}
+
+#[test]
+fn pipelined_commands_and_chunks() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("EHLO x\r\n"),
+        server("250 CHUNKING\r\n"),
+        client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 5\r\nhelloBDAT 6 LAST\r\n world"),
+        client("MAIL FROM:<g@h>\r\nRCPT TO:<i@j>\r\nBDAT 0 LAST\r\nRSET\r\n"),
+        server(
+            "250 ok\r\n250 ok\r\n250 5 octets\r\n250 queued\r\n250 ok\r\n450 later\r\n503 no recipients\r\n250 ok\r\n",
+        ),
+    ];
+    expect(
+        &script,
+        &[
+            "request 0/1 op=EHLO",
+            "response 0/1",
+            "request 0/2 op=MAIL",
+            "request 0/3 op=RCPT",
+            "request 0/4 op=BDAT res=5 | body_bytes=5 | wire=13",
+            "request 0/5 op=BDAT res=6 LAST | body_bytes=6 | wire=19",
+            "request 0/6 op=MAIL",
+            "request 0/7 op=RCPT",
+            "request 0/8 op=BDAT res=0 LAST",
+            "request 0/9 op=RSET",
+            "response 0/2 | st=250",
+            "response 0/3 | st=250",
+            "response 0/4 | st=250",
+            "response 0/5 | st=250",
+            "transaction | res=<a@b> -> <c@d> st=250 | body=`hello world` | body_bytes=11",
+            "response 0/6 | st=250",
+            "response 0/7 | st=450 | failed=true",
+            "response 0/8 | st=503",
+            "transaction | res=<g@h> -> <i@j> st=503 | failed=true",
+            "response 0/9 | st=250",
+        ],
+    );
+}
+
+#[test]
+fn credentials_are_secret_and_the_mechanism_is_not() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("EHLO x\r\n"),
+        server("250 AUTH LOGIN PLAIN\r\n"),
+        client("AUTH LOGIN\r\n"),
+        server("334 VXNlcm5hbWU6\r\n"),
+        client("dXNlcg==\r\n"),
+        server("334 UGFzc3dvcmQ6\r\n"),
+        client("cGFzcw==\r\n"),
+        server("535 5.7.8 no\r\n"),
+        client("AUTH PLAIN AHUAcA==\r\n"),
+        server("235 2.7.0 yes\r\n"),
+        client("NOOP\r\n"),
+        server("250 ok\r\n"),
+    ];
+    expect(
+        &script,
+        &[
+            "op=EHLO",
+            "response 0/1",
+            "request 0/2 op=AUTH res=LOGIN | attributes=[response=secret(8); response=secret(8)]",
+            "response 0/2 | st=535 | failed=true",
+            "request 0/3 op=AUTH res=PLAIN | attributes=[response=secret(8)]",
+            "response 0/3 | st=235 | failed=false",
+            "request 0/4 op=NOOP",
+            "response 0/4",
+        ],
+    );
+}
+
+#[test]
+fn starttls_goes_on_as_tls() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("EHLO x\r\n"),
+        server("250 STARTTLS\r\n"),
+        client("STARTTLS\r\n"),
+        server("220 go ahead\r\n"),
+        client("\x16\x03\x01"),
+    ];
+    expect(
+        &script,
+        &[
+            "op=EHLO",
+            "response 0/1",
+            "request 0/2 op=STARTTLS",
+            "response 0/2 | st=220",
+            "switch to Protocol(\"tls\") client=`\\x16\\x03\\x01` server=``",
+        ],
+    );
+}
+
+#[test]
+fn lmtp_replies_for_each_recipient() {
+    let script = [
+        server("220 LMTP\r\n"),
+        client("LHLO x\r\n"),
+        server("250 ok\r\n"),
+        client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"),
+        server("250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"),
+        client("x\r\n.\r\n"),
+        server("250 delivered\r\n452 full\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ];
+    expect(
+        &script,
+        &[
+            "op=LHLO",
+            "response 0/1",
+            "op=MAIL",
+            "op=RCPT",
+            "op=RCPT",
+            "response 0/2",
+            "response 0/3",
+            "response 0/4",
+            "op=DATA",
+            "response 0/5 | st=452 | wire=41",
+            "transaction | delivery: \"250\" | delivery: \"452\"",
+            "op=QUIT",
+            "response 0/6",
+        ],
+    );
+}
+
+#[test]
+fn a_refused_message_and_a_server_that_hangs_up() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("HELO x\r\n"),
+        server("250 ok\r\n"),
+        client("MAIL FROM:<>\r\n"),
+        server("250 ok\r\n"),
+        client("DATA\r\n"),
+        server("503 no recipients\r\n"),
+        client("NOOP\r\n"),
+        server("421 closing\r\n"),
+    ];
+    let script: Vec<Step> = script.into_iter().chain(close()).collect();
+    expect(
+        &script,
+        &[
+            "op=HELO",
+            "response 0/1",
+            "op=MAIL res=<>",
+            "response 0/2",
+            "op=DATA",
+            "response 0/3 | st=503",
+            "op=NOOP",
+            "response 0/4 | st=421 | failed=true",
+            "transaction | res=<> st=503 | given up before the end",
+        ],
+    );
+}
+
+#[test]
+fn a_bare_lf_ends_the_data_where_the_server_says_so() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("HELO x\r\n"),
+        server("250 ok\r\n"),
+        client("MAIL FROM:<a@b>\r\nDATA\r\n"),
+        server("250 ok\r\n354 go\r\n"),
+        client("hi\n.\n"),
+        server("250 queued\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ];
+    expect(
+        &script,
+        &[
+            "op=HELO",
+            "response 0/1",
+            "op=MAIL",
+            "response 0/2",
+            "op=DATA | bare LF",
+            "response 0/3 | st=250",
+            "transaction | st=250",
+            "op=QUIT",
+            "response 0/4 | st=221",
+        ],
+    );
+}
+
+#[test]
+fn after_a_hole_anywhere_no_reply_is_paired_wrongly() {
+    let script = mail();
+    let right = lines(&run(smtp(), &Settings::default(), true, &script, Chop::Whole));
+    // What each command must be answered with, where it is answered at all.
+    let pairs = |lines: &[String]| -> Vec<(String, String)> {
+        let part = |line: &str, name: &str| {
+            let rest = line.split(&format!(" {name}=")).nth(1).unwrap_or_default();
+            rest.split(' ').next().unwrap_or_default().to_owned()
+        };
+        let key = |line: &str| line.split(' ').nth(3).unwrap_or_default().to_owned();
+        let mut pairs = Vec::new();
+        for line in lines.iter().filter(|line| line.contains(" request ")) {
+            let answer = lines.iter().find(|other| other.contains(" response ") && key(other) == key(line));
+            if let Some(answer) = answer {
+                pairs.push((format!("{} {}", part(line, "op"), part(line, "res")), part(answer, "st")));
+            }
+        }
+        pairs
+    };
+    let known = pairs(&right);
+    for direction in [ClientToServer, ServerToClient] {
+        for position in 0..length(&script, direction) {
+            for hole in [1, 7, 40] {
+                let punched = punch(&script, direction, position, hole);
+                let heard = lines(&run(smtp(), &Settings::default(), true, &punched, Chop::Whole));
+                for (command, status) in pairs(&heard) {
+                    let verb = command.split(' ').next().unwrap_or_default();
+                    let fits = known.iter().any(|(name, code)| name.starts_with(verb) && *code == status);
+                    assert!(
+                        fits,
+                        "{command} {status} with {hole} lost at {position} of {direction:?}:\n{}",
+                        heard.join("\n")
+                    );
+                }
+                if position + hole < length(&script, direction) - 12 && direction == ClientToServer {
+                    assert!(
+                        heard.iter().any(|line| line.contains("op=QUIT")),
+                        "QUIT lost: {hole} at {position}:\n{}",
+                        heard.join("\n")
+                    );
+                }
+                check_cuts(smtp(), &Settings::default(), true, &punched);
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+use l7trace_event::{Cause, Side, Timestamp, Witness};
+
+use crate::direction::{Direction, End};
+use crate::waiting::{Content, Stamp};
+use crate::{Closed, Delivered, Delivery, Ending, Facts, Limits, Sink};
+
+/// A connection: what is known of it, what the sink keeps for it, and its two directions.
+///
+/// Invariant: after each call whatever can be delivered has been.
+pub(crate) struct Connection<State> {
+    pub(crate) facts: Facts,
+    pub(crate) state: State,
+    pub(crate) directions: [Direction; 2],
+    /// When it was known that both directions end, or that the connection broke off: holes are not
+    /// waited for much longer.
+    pub(crate) closing: Option<Timestamp>,
+    /// Whether one direction was witnessed from two places, so that one may bring what the other lacks.
+    pub(crate) several: bool,
+    /// A SYN of another connection with the same tuple, not confirmed yet: who sent it, and its
+    /// sequence number.
+    pub(crate) suspect: Option<(Side, u32)>,
+    /// What the sink holds.
+    sink_held: usize,
+    /// What the table has counted of `held`.
+    pub(crate) counted: usize,
+    /// The deadline that the table knows of.
+    pub(crate) queued: Option<Timestamp>,
+}
+
+/// What a decision may depend on beside the connection itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) limits: &'a Limits,
+    /// When the kernel last reported that its ring was full.
+    pub(crate) ring_full: Option<Timestamp>,
+}
+
+/// What stands first in a direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// Nothing.
+    Nothing,
+    /// Bytes or the end, which wait for the other direction, since this time.
+    Blocked(Timestamp),
+    /// Bytes known to be missing, since this time.
+    Missing(Timestamp),
+    /// A hole up to here, noticed at this time.
+    Hole(u64, Timestamp),
+}
+
+impl<State> Connection<State> {
+    pub(crate) fn new(facts: Facts, state: State) -> Connection<State> {
+        Connection {
+            facts,
+            state,
+            directions: [Direction::new(), Direction::new()],
+            closing: None,
+            several: false,
+            suspect: None,
+            sink_held: 0,
+            counted: 0,
+            queued: None,
+        }
+    }
+
+    /// What it holds in memory: what waits here, and what the sink has not finished.
+    #[inline]
+    pub(crate) fn held(&self) -> usize {
+        self.waiting() + self.sink_held
+    }
+
+    /// What waits here.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        let [a, b] = &self.directions;
+        a.held() + b.held()
+    }
+
+    /// How it is over, once both directions have had their end delivered.
+    pub(crate) fn how_over(&self) -> Closed {
+        let is_reset = |direction: &Direction| direction.end.is_some_and(|end| end.ending == Ending::Reset);
+        if self.directions.iter().any(is_reset) { Closed::Reset } else { Closed::Finished }
+    }
+
+    /// Whether both directions have had their end delivered.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        let [a, b] = &self.directions;
+        a.ended && b.ended
+    }
+
+    /// Hands on what comes next in one direction.
+    #[inline]
+    pub(crate) fn hand<S: Sink<State = State>>(&mut self, from: Side, stamp: Stamp, what: Delivered<'_>, sink: &mut S) {
+        let other = &mut self.directions[from.other().index()];
+        let acknowledged = match stamp.acknowledged {
+            Some(position) if other.known => {
+                other.fixed = true;
+                let position = other.end.map_or(position, |end| position.min(end.position));
+                Some(position.saturating_sub(other.origin))
+            }
+            _ => None,
+        };
+        let direction = &mut self.directions[from.index()];
+        let position = direction.next - direction.origin;
+        let ledger = &mut self.facts.ledgers[from.index()];
+        direction.fixed = true;
+        match what {
+            Delivered::Bytes(bytes) => {
+                direction.next += bytes.len() as u64;
+                ledger.delivered += bytes.len() as u64;
+            }
+            Delivered::Gap { length, cause } => {
+                direction.next += length;
+                ledger.miss(cause, length);
+            }
+            Delivered::End(_) => direction.ended = true,
+        }
+        let delivery = Delivery {
+            from,
+            position,
+            at: stamp.at,
+            source: stamp.witness.source,
+            witness: stamp.witness,
+            acknowledged,
+            what,
+        };
+        sink.deliver(&self.facts, &mut self.state, delivery);
+        self.sink_held = sink.held(&self.state);
+    }
+
+    /// Delivers whatever can be.
+    pub(crate) fn settle<S: Sink<State = State>>(&mut self, sink: &mut S) {
+        loop {
+            let moved = self.drain(Side::A, sink) | self.drain(Side::B, sink);
+            if moved {
+                continue;
+            }
+            // Each waits for the other: the older goes first.
+            match Side::BOTH.map(|side| self.front(side)) {
+                [Front::Blocked(a), Front::Blocked(b)] => {
+                    self.release(if a <= b { Side::A } else { Side::B }, sink);
+                }
+                _ => break,
+            }
+        }
+        for direction in &mut self.directions {
+            direction.tidy();
+        }
+    }
+
+    /// Delivers what one direction has ready; tells whether there was anything.
+    fn drain<S: Sink<State = State>>(&mut self, side: Side, sink: &mut S) -> bool {
+        let mut moved = false;
+        let (heard, several) = (self.facts.last_seen, self.several);
+        loop {
+            let [direction, other] = self.pair(side);
+            if direction.ended {
+                return moved;
+            }
+            let Some(waiting) = direction.waiting.as_deref_mut() else { break };
+            let Some((start, piece)) = waiting.first() else { break };
+            if start != direction.next || !other.has_reached(piece.stamp.acknowledged) {
+                return moved;
+            }
+            if let Content::Missing { cause, .. } = piece.content
+                && several
+                && cause.is_loss()
+            {
+                return moved;
+            }
+            waiting.since = waiting.since.max(heard);
+            self.release(side, sink);
+            moved = true;
+        }
+        let [direction, other] = self.pair(side);
+        let Some(end) = direction.end else { return moved };
+        let stamp = direction.waiting.as_ref().and_then(|waiting| waiting.end_stamp);
+        if end.position != direction.next || !other.has_reached(stamp.and_then(|stamp| stamp.acknowledged)) {
+            return moved;
+        }
+        self.deliver_end(side, end, sink);
+        true
+    }
+
+    /// Delivers the first thing that waits in a direction, where it is no hole, whatever it waits for.
+    pub(crate) fn release<S: Sink<State = State>>(&mut self, side: Side, sink: &mut S) {
+        let [direction, _] = self.pair(side);
+        let first = match direction.waiting.as_deref_mut() {
+            Some(waiting) if waiting.has_pieces() => waiting.pop_first(),
+            _ => None,
+        };
+        match (first, direction.end) {
+            (Some(piece), _) => match piece.content {
+                Content::Bytes(bytes) => self.hand(side, piece.stamp, Delivered::Bytes(&bytes), sink),
+                Content::Missing { length, cause } => {
+                    self.hand(side, piece.stamp, Delivered::Gap { length, cause }, sink);
+                }
+            },
+            (None, Some(end)) => self.deliver_end(side, end, sink),
+            (None, None) => {}
+        }
+    }
+
+    pub(crate) fn deliver_end<S: Sink<State = State>>(&mut self, side: Side, end: End, sink: &mut S) {
+        let stamp = self.directions[side.index()].waiting.as_ref().and_then(|waiting| waiting.end_stamp);
+        let stamp = stamp.unwrap_or(Stamp { at: self.facts.last_seen, ..self.stamp_of(side) });
+        self.hand(side, stamp, Delivered::End(end.ending), sink);
+    }
+
+    /// What stands first in a direction.
+    pub(crate) fn front(&self, side: Side) -> Front {
+        let direction = &self.directions[side.index()];
+        if direction.ended {
+            return Front::Nothing;
+        }
+        let Some(waiting) = &direction.waiting else { return Front::Nothing };
+        if let Some(to) = direction.hole() {
+            return Front::Hole(to, waiting.since);
+        }
+        match waiting.first() {
+            Some((_, piece)) => match piece.content {
+                Content::Bytes(_) => Front::Blocked(piece.stamp.at),
+                Content::Missing { .. } => Front::Missing(piece.stamp.at),
+            },
+            None if direction.end.is_some() => {
+                Front::Blocked(waiting.end_stamp.map_or(waiting.since, |stamp| stamp.at))
+            }
+            None => Front::Nothing,
+        }
+    }
+
+    /// Gives up the hole of a direction up to `to`; tells whether there was any.
+    pub(crate) fn give_up<S: Sink<State = State>>(&mut self, side: Side, to: u64, cause: Cause, sink: &mut S) -> bool {
+        let direction = &mut self.directions[side.index()];
+        // What only the receiver's acknowledgement told of is part of what was there.
+        direction.extent = direction.extent.max(to);
+        let length = to.saturating_sub(direction.next);
+        let at = direction.waiting.as_ref().map_or(self.facts.last_seen, |waiting| waiting.since);
+        self.count_seen(side);
+        if length > 0 {
+            let stamp = Stamp { at, ..self.stamp_of(side) };
+            self.hand(side, stamp, Delivered::Gap { length, cause }, sink);
+        }
+        length > 0
+    }
+
+    /// Why a hole is there, as far as can be told: the kernel's ring was full at some time since the
+    /// connection was last heard of before the hole, or the witness never saw the bytes.
+    pub(crate) fn cause_of_hole(&self, side: Side, otherwise: Cause, context: Context<'_>) -> Cause {
+        let heard =
+            self.directions[side.index()].waiting.as_ref().map_or(self.facts.last_seen, |waiting| waiting.heard);
+        match context.ring_full {
+            Some(full) if full + context.limits.grace >= heard => Cause::RingFull,
+            _ => otherwise,
+        }
+    }
+
+    /// Makes way in one step: gives up the hole noticed first, or else lets go first what came
+    /// first. False where nothing waits.
+    pub(crate) fn force<S: Sink<State = State>>(&mut self, cause: Cause, context: Context<'_>, sink: &mut S) -> bool {
+        let fronts = Side::BOTH.map(|side| (side, self.front(side)));
+        let hole = fronts
+            .into_iter()
+            .filter_map(|(side, front)| match front {
+                Front::Hole(_, at) | Front::Missing(at) => Some((at, side)),
+                _ => None,
+            })
+            .min_by_key(|(at, _)| *at);
+        let blocked = fronts
+            .into_iter()
+            .filter_map(|(side, front)| match front {
+                Front::Blocked(at) => Some((at, side)),
+                _ => None,
+            })
+            .min_by_key(|(at, _)| *at);
+        let Some((_, side)) = hole.or(blocked) else { return self.force_provisional(sink) };
+        match self.front(side) {
+            Front::Hole(to, _) => {
+                let cause = self.cause_of_hole(side, cause, context);
+                self.give_up(side, to, cause, sink);
+            }
+            _ => self.release(side, sink),
+        }
+        self.settle(sink);
+        true
+    }
+
+    /// Delivers everything that is left, and the ends: nothing more will come.
+    pub(crate) fn flush<S: Sink<State = State>>(&mut self, cause: Cause, context: Context<'_>, sink: &mut S) {
+        self.settle(sink);
+        while self.force(cause, context, sink) {}
+        for side in Side::BOTH {
+            let direction = &self.directions[side.index()];
+            if !direction.ended {
+                let end = End { position: direction.next, ending: Ending::Unknown };
+                self.deliver_end(side, end, sink);
+            }
+            self.directions[side.index()].waiting = None;
+        }
+    }
+
+    /// Counts what was seen of a direction: its extent. Of one that was never witnessed nothing was.
+    #[inline]
+    pub(crate) fn count_seen(&mut self, side: Side) {
+        let direction = &self.directions[side.index()];
+        if direction.witnessed {
+            self.facts.ledgers[side.index()].seen = direction.extent - direction.origin;
+        }
+    }
+
+    /// The stamp of what nobody brought.
+    pub(crate) fn stamp_of(&self, side: Side) -> Stamp {
+        let own = self.directions[side.index()].witness;
+        let witness = own.or(self.directions[side.other().index()].witness);
+        let unknown = Witness { source: l7trace_event::SourceKind::File, place: 0 };
+        Stamp { at: self.facts.last_seen, witness: witness.unwrap_or(unknown), acknowledged: None }
+    }
+
+    /// The direction of one side and the opposite one.
+    #[inline]
+    pub(crate) fn pair(&mut self, side: Side) -> [&mut Direction; 2] {
+        let [a, b] = &mut self.directions;
+        match side {
+            Side::A => [a, b],
+            Side::B => [b, a],
+        }
+    }
+}

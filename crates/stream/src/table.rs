@@ -1,0 +1,348 @@
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::mem;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use l7trace_event::{Cause, ConnectionKey, Event, Flags, Ledger, Segment, Side, Timestamp, What};
+
+use crate::afterlife::Afterlife;
+use crate::connection::{Connection, Context};
+use crate::foreknown::Foreknown;
+use crate::intake::Verdict;
+use crate::roster::Roster;
+use crate::{Closed, Evictions, Facts, Limits, Sink};
+
+/// The connections, and what is needed to put their bytes in order.
+///
+/// Takes events in the order in which they come and gives everything to a [`Sink`]. Neither the
+/// order of the connections in memory nor the hash of a key has any influence on what the sink is
+/// given: the same events give the same deliveries.
+pub struct Table<S: Sink> {
+    limits: Limits,
+    hasher: DefaultHashBuilder,
+    /// Places in the roster, by the hash of the connection's key.
+    index: HashTable<u32>,
+    roster: Roster<Connection<S::State>>,
+    /// Connections in which something waits, by when it is to be given up.
+    deadlines: BTreeSet<(Timestamp, u32)>,
+    afterlife: Afterlife,
+    foreknown: Foreknown,
+    /// What all connections hold.
+    held: usize,
+    opened: u64,
+    evictions: Evictions,
+    /// The account of the connections that are over.
+    closed: Ledger,
+    ring_full: Option<Timestamp>,
+    strays: u64,
+}
+
+impl<S: Sink> Table<S> {
+    /// An empty table.
+    pub fn new(limits: Limits) -> Table<S> {
+        Table {
+            hasher: DefaultHashBuilder::default(),
+            index: HashTable::new(),
+            roster: Roster::default(),
+            deadlines: BTreeSet::new(),
+            afterlife: Afterlife::new(&limits),
+            foreknown: Foreknown::default(),
+            held: 0,
+            opened: 0,
+            evictions: Evictions::default(),
+            closed: Ledger::default(),
+            ring_full: None,
+            strays: 0,
+            limits,
+        }
+    }
+
+    /// Takes in an event, and delivers what it makes ready.
+    pub fn push(&mut self, event: &Event<'_>, sink: &mut S) {
+        if let What::RingFull { .. } = event.what {
+            self.ring_full = self.ring_full.max(Some(event.at));
+            return;
+        }
+        let (key, side) = event.tuple.connection();
+        match &event.what {
+            What::Segment(segment) => self.segment(event, segment, &key, side, sink),
+            What::Owner(owner) => match self.find(&key).and_then(|index| self.roster.get_mut(index)) {
+                Some(connection) => connection.facts.owners[side.index()] = Some(owner.clone()),
+                None => self.foreknown.owner(key, side, owner.clone()),
+            },
+            What::Name(name) => match self.find(&key).and_then(|index| self.roster.get_mut(index)) {
+                Some(connection) => connection.facts.names[side.index()] = Some(name.clone()),
+                None => self.foreknown.name(key, side, name.clone()),
+            },
+            What::Exists => {
+                if self.find(&key).is_none() && !self.afterlife.has(&key) {
+                    let index = self.open(&key, event.at, sink);
+                    if let Some(connection) = self.roster.get_mut(index) {
+                        connection.facts.witnessed[event.witness.source as usize] = true;
+                    }
+                }
+            }
+            What::RingFull { .. } => {}
+        }
+    }
+
+    /// Gives up what has waited too long at `now`: holes that were acknowledged past or are too old,
+    /// and connections that are idle. To be called now and then, with the time of the newest event
+    /// for a capture file and with the clock for a live host.
+    pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
+        let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
+        for (_, index) in mem::replace(&mut self.deadlines, later) {
+            let context = Context { limits: &self.limits, ring_full: self.ring_full };
+            let Some(connection) = self.roster.get_mut(index) else { continue };
+            connection.queued = None;
+            connection.expire(now, context, sink);
+            self.settle(index, sink);
+        }
+        while let Some(oldest) = self.roster.oldest()
+            && self.roster.get(oldest).is_some_and(|connection| self.is_idle(connection, now))
+        {
+            self.evictions.idle += 1;
+            self.close(oldest, Closed::Idle, sink);
+        }
+        self.afterlife.advance(now);
+    }
+
+    /// The trace is over: delivers what is left and closes every connection, in the order of their
+    /// numbers.
+    pub fn finish(&mut self, sink: &mut S) {
+        let mut open: Vec<(u64, u32)> =
+            self.roster.iter().map(|(index, connection)| (connection.facts.number, index)).collect();
+        open.sort_unstable();
+        for (_, index) in open {
+            self.close(index, Closed::TraceEnded, sink);
+        }
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// How many connections there were so far, open ones included.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// How many bytes are held, out of order here and unfinished in the sink; what waits here counts
+    /// with what it costs to keep it.
+    pub fn buffered(&self) -> usize {
+        self.held
+    }
+
+    /// What was given up because of a limit.
+    pub fn evictions(&self) -> Evictions {
+        self.evictions
+    }
+
+    /// How many segments were not believed: far from where their connection stands, or telling it
+    /// to break off or begin anew without fitting it.
+    pub fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    /// The account of all bytes so far. It is closed only when every connection is.
+    pub fn ledger(&self) -> Ledger {
+        let mut total = self.closed.clone();
+        for facts in self.open_connections() {
+            facts.ledgers.iter().for_each(|ledger| total.add(ledger));
+        }
+        total
+    }
+
+    /// The connections that are open, in no order that means anything.
+    pub fn open_connections(&self) -> impl Iterator<Item = &Facts> {
+        self.roster.iter().map(|(_, connection)| &connection.facts)
+    }
+
+    fn segment(&mut self, event: &Event<'_>, segment: &Segment<'_>, key: &ConnectionKey, from: Side, sink: &mut S) {
+        let mut found = self.find(key);
+        if let Some(index) = found
+            && let Some(connection) = self.roster.get_mut(index)
+        {
+            if is_idle(connection, &self.limits, event.at) {
+                self.evictions.idle += 1;
+                self.close(index, Closed::Idle, sink);
+                found = None;
+            } else if connection.queued.is_some_and(|deadline| deadline <= event.at) {
+                let context = Context { limits: &self.limits, ring_full: self.ring_full };
+                connection.expire(event.at, context, sink);
+                self.settle(index, sink);
+                found = self.find(key);
+            }
+        }
+        let mut index = match found {
+            Some(index) => index,
+            None => {
+                let grace = self.limits.grace;
+                // A reset of what is not known tells nothing.
+                if is_bare_reset(segment) || self.afterlife.claims(key, from, segment, event.at, grace) {
+                    return;
+                }
+                self.open(key, event.at, sink)
+            }
+        };
+        self.roster.touch(index);
+        let Some(connection) = self.roster.get_mut(index) else { return };
+        match connection.take(event, segment, from, sink) {
+            Verdict::Taken => {}
+            Verdict::Stray => self.strays += 1,
+            Verdict::Reused(suspect) => {
+                self.close(index, Closed::Reused, sink);
+                index = self.open(key, event.at, sink);
+                let Some(connection) = self.roster.get_mut(index) else { return };
+                if let Some((asker, sequence)) = suspect {
+                    connection.resume(asker, sequence);
+                }
+                connection.take(event, segment, from, sink);
+            }
+        }
+        self.settle(index, sink);
+    }
+
+    /// Draws the consequences of what happened in a connection: its limits, its deadline, its end.
+    #[inline]
+    fn settle(&mut self, index: u32, sink: &mut S) {
+        let Some(connection) = self.roster.get_mut(index) else { return };
+        if connection.waiting() > self.limits.connection_bytes {
+            self.evictions.connection_bytes += 1;
+            let context = Context { limits: &self.limits, ring_full: self.ring_full };
+            while connection.waiting() > self.limits.connection_bytes
+                && connection.force(Cause::BufferLimit, context, sink)
+            {}
+        }
+        if connection.is_over() {
+            let how = connection.how_over();
+            self.close(index, how, sink);
+        } else {
+            self.account(index);
+        }
+        if self.held > self.limits.total_bytes {
+            self.shed(sink);
+        }
+    }
+
+    /// Keeps count of what a connection holds and of its deadline.
+    #[inline]
+    fn account(&mut self, index: u32) {
+        let Some(connection) = self.roster.get_mut(index) else { return };
+        let deadline = connection.deadline(&self.limits);
+        if deadline != connection.queued {
+            if let Some(before) = connection.queued {
+                self.deadlines.remove(&(before, index));
+            }
+            if let Some(deadline) = deadline {
+                self.deadlines.insert((deadline, index));
+            }
+            connection.queued = deadline;
+        }
+        let held = connection.held();
+        if held != connection.counted {
+            self.held = self.held - connection.counted + held;
+            connection.counted = held;
+            self.roster.weigh(index, held);
+        }
+    }
+
+    /// Makes room: the connection that holds most gives up what it waits for, and is dropped where
+    /// that does not help; where all hold little, the one idle for longest is dropped.
+    fn shed(&mut self, sink: &mut S) {
+        while self.held > self.limits.total_bytes {
+            let Some(index) = self.roster.heaviest().or_else(|| self.roster.oldest()) else { return };
+            let Some(connection) = self.roster.get_mut(index) else { return };
+            self.evictions.total_bytes += 1;
+            let before = connection.held();
+            let context = Context { limits: &self.limits, ring_full: self.ring_full };
+            if connection.waiting() > before / 2 {
+                while connection.waiting() > 0 && connection.force(Cause::BufferLimit, context, sink) {}
+            }
+            if connection.is_over() {
+                let how = connection.how_over();
+                self.close(index, how, sink);
+            } else if connection.held() > before / 2 {
+                self.close(index, Closed::Evicted, sink);
+            } else {
+                self.account(index);
+            }
+        }
+    }
+
+    fn open(&mut self, key: &ConnectionKey, at: Timestamp, sink: &mut S) -> u32 {
+        while self.roster.len() >= self.limits.connections.max(1)
+            && let Some(oldest) = self.roster.oldest()
+        {
+            self.evictions.connections += 1;
+            self.close(oldest, Closed::Evicted, sink);
+        }
+        self.opened += 1;
+        let mut facts = Facts {
+            number: self.opened,
+            key: *key,
+            initiator: None,
+            from_start: [false; 2],
+            first_seen: at,
+            last_seen: at,
+            owners: [None, None],
+            names: [None, None],
+            witnessed: [false; 4],
+            ledgers: [Ledger::default(), Ledger::default()],
+        };
+        self.foreknown.tell(&mut facts);
+        let state = sink.opened(&facts);
+        let index = self.roster.insert(Box::new(Connection::new(facts, state)));
+        let (hasher, roster) = (&self.hasher, &self.roster);
+        self.index.insert_unique(hasher.hash_one(key), index, |index| hash_of(hasher, roster, *index));
+        index
+    }
+
+    fn close(&mut self, index: u32, why: Closed, sink: &mut S) {
+        let Some(mut connection) = self.roster.remove(index) else { return };
+        let hash = self.hasher.hash_one(connection.facts.key);
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        if let Some(deadline) = connection.queued {
+            self.deadlines.remove(&(deadline, index));
+        }
+        self.held -= connection.counted;
+        let cause = if why == Closed::Evicted { Cause::Evicted } else { Cause::NotCaptured };
+        let context = Context { limits: &self.limits, ring_full: self.ring_full };
+        connection.flush(cause, context, sink);
+        connection.facts.ledgers.iter().for_each(|ledger| self.closed.add(ledger));
+        if matches!(why, Closed::Finished | Closed::Reset) {
+            self.afterlife.bury(&connection, why == Closed::Reset);
+        }
+        let Connection { facts, state, .. } = *connection;
+        sink.closed(&facts, state, why);
+    }
+
+    #[inline]
+    fn find(&self, key: &ConnectionKey) -> Option<u32> {
+        let is_it = |index: &u32| self.roster.get(*index).is_some_and(|connection| connection.facts.key == *key);
+        // Mostly it is the one that was used last: its other direction, or a second witness.
+        if let Some(newest) = self.roster.newest().filter(is_it) {
+            return Some(newest);
+        }
+        self.index.find(self.hasher.hash_one(key), is_it).copied()
+    }
+
+    fn is_idle(&self, connection: &Connection<S::State>, now: Timestamp) -> bool {
+        is_idle(connection, &self.limits, now)
+    }
+}
+
+fn is_idle<State>(connection: &Connection<State>, limits: &Limits, now: Timestamp) -> bool {
+    connection.facts.last_seen + limits.idle <= now
+}
+
+fn is_bare_reset(segment: &Segment<'_>) -> bool {
+    segment.flags.has(Flags::RESET)
+}
+
+fn hash_of<State>(hasher: &DefaultHashBuilder, roster: &Roster<Connection<State>>, index: u32) -> u64 {
+    roster.get(index).map_or(0, |connection| hasher.hash_one(connection.facts.key))
+}
