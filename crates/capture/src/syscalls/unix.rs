@@ -66,6 +66,8 @@ impl UnixPairs {
         if let Some(pair) = self.pairs.get_mut(&key).filter(same) {
             for (known, inode) in pair.inodes.iter_mut().zip(inodes) {
                 *known = (*known).max(inode);
+            for (known, told) in pair.inodes.iter_mut().zip(inodes) {
+                *known = (*known).max(told);
             }
             if pair.ids[which] != 0 && pair.ids[which] != id {
                 pair.restart(&mut end);
