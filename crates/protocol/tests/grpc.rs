@@ -46,8 +46,8 @@ fn a_unary_call() {
             server(headers(1, true, block(&[("grpc-status", "0"), ("grpc-message", "")]))),
         ]),
         &[
-            "grpc c>s request 0/1 op=call res=/p.S/M st=- host=a | body_bytes=24 | Whole failed=false \
-             | attributes=[timeout_ns=1500000000; messages={count: 1, bytes: 19, each: [{size: 19, at: \
+            "grpc c>s request 0/1 op=call res=/p.S/M st=- host=a | body_bytes=23 | Whole failed=false \
+             | attributes=[timeout_ns=1500000000; messages={count: 1, bytes: 18, each: [{size: 18, at: \
              \"1970-01-01T00:00:00.000005000Z\", body: {1: \"hi\", 2: 300, 3: {1: \"in\"}, 4: [1, 150]}, guessed: true}]}] \
              | facts=[stream=1]",
             "grpc s>c response 0/1 op=- res=- st=OK | trailers=[grpc-status: 0; grpc-message: ] | body_bytes=7 | failed=false \
