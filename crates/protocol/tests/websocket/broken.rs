@@ -34,11 +34,15 @@ fn told(script: &[Step], chop: Chop) -> Vec<(String, Vec<u8>, bool)> {
     let heard = heard(&[DEFLATE], script, chop);
     let each = heard.messages.iter().filter(|message| message.protocol == "websocket").map(|message| {
         let line = line_of(message);
-        let latency =
-            line.split("latency_ns=").nth(1).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
+        let latency = line
+            .split("latency_ns=")
+            .nth(1)
+            .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>())
+            .unwrap_or_default();
         let operation = message.text_of(message.operation).map(|text| String::from_utf8_lossy(text).into_owned());
         let whole = message.lost_bytes == 0 && !message.body_truncated;
         (format!("{operation:?} {:?}", latency.unwrap_or_default()), message.body.clone(), whole)
+        (format!("{operation:?} {latency:?}"), message.body.clone(), whole)
     });
     each.collect()
 }
@@ -90,7 +94,7 @@ fn joined_in_the_middle() {
         "op=text | body=`{\\\"tick\\\": 1, | joined in the middle: the handshake was not seen",
         "op=text | notes=[]",
         "op=ping",
-        "op=pong | latency_ns=1000",
+        "op=pong | ping_latency_ns=1000",
         "op=text",
         "transaction | res=- | Unfinished",
     ];

@@ -29,13 +29,13 @@ fn a_conversation() {
             "s>c oneway 0/2 op=text | body=`world` wire=7 body_bytes=5 | notes=[]",
             "s>c oneway | op=binary | body=`\\x00\\x01\\x02`",
             "c>s oneway | op=ping | body=`are you there` | notes=[]",
-            "s>c oneway | op=pong | notes=[] | latency_ns=1000",
+            "s>c oneway | op=pong | notes=[] | ping_latency_ns=1000",
             "c>s oneway | op=ping | body=`x`",
             "c>s oneway | op=text | body=`one two three` wire=31 body_bytes=13 | attributes=[fragments=3]",
-            "op=pong | latency_ns=1000",
+            "op=pong | ping_latency_ns=1000",
             "c>s oneway | op=close res=- st=1000 | failed=false | meaning=\"normal closure\"; reason=`bye`",
             "s>c oneway | op=close res=- st=1000",
-            "transaction 1/0 op=websocket res=/chat st=1000 host=server.example | failed=false first=0@1000 | client={text: 2, binary: 0, ping: 2, pong: 0}; server={text: 1, binary: 1, ping: 0, pong: 2} | messages_from_client=2; pings_from_client=2; payload_bytes_from_client=18; messages_from_server=2; pings_from_server=0; payload_bytes_from_server=8; closed_by=\"client\"",
+            "transaction 1/0 op=websocket res=/chat st=1000 host=server.example | failed=false first=0@1000 | client_messages={text: 2, binary: 0, ping: 2, pong: 0}; server_messages={text: 1, binary: 1, ping: 0, pong: 2} | messages_from_client=2; pings_from_client=2; payload_bytes_from_client=18; messages_from_server=2; pings_from_server=0; payload_bytes_from_server=8; closed_by=\"client\"",
         ],
     );
 }

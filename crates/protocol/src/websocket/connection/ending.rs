@@ -134,7 +134,7 @@ impl Connection {
         message.facts = crate::Parser::facts(self);
         // What stands elsewhere in the record.
         message.facts.retain(|fact| fact.name != "path" && fact.name != "close_code");
-        for (name, totals) in ["client", "server"].into_iter().zip(self.totals) {
+        for (name, totals) in ["client_messages", "server_messages"].into_iter().zip(self.totals) {
             let kinds =
                 [("text", totals.text), ("binary", totals.binary), ("ping", totals.pings), ("pong", totals.pongs)];
             let kinds = kinds.into_iter().map(|(kind, count)| (kind.into(), count.into()));

@@ -239,7 +239,7 @@ impl Connection {
             }
             Some(Opcode::Ping) if whole => self.ways[direction.index()].pings.ping(payload, message.first.at),
             Some(Opcode::Pong) if whole => match self.ways[direction.opposite().index()].pings.pong(payload) {
-                Ok(asked) => message.fact("latency_ns", message.last.at.since(asked)),
+                Ok(asked) => message.fact("ping_latency_ns", message.last.at.since(asked)),
                 Err(true) => {}
                 Err(false) => message.note("answers no ping"),
             },
