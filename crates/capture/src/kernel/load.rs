@@ -73,7 +73,7 @@ fn ring_size(wanted: usize) -> u32 {
 }
 
 /// Enough for a few of the longest records, and for pages of 64 KB.
-const RING_MINIMUM: usize = 256 << 10;
+const RING_MINIMUM: usize = 64 << 10;
 const RING_MAXIMUM: usize = 1 << 30;
 
 /// How many processors there can be: the largest number in `/sys/devices/system/cpu/possible`
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn ring_sizes_are_powers_of_two_within_bounds() {
         let check = |wanted: usize, expected: u32| assert_eq!(ring_size(wanted), expected, "{wanted}");
-        check(0, 256 << 10);
+        check(0, 64 << 10);
         check(1_000_000, 1 << 20);
         check(16 << 20, 16 << 20);
         check((16 << 20) + 1, 32 << 20);
