@@ -1,7 +1,5 @@
 //! What the fuzz targets run: arbitrary bytes in, a panic where an invariant does not hold.
 
-mod http1;
-
 use std::time::Duration;
 
 use l7trace_event::{Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, What, Witness};
