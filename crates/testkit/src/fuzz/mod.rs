@@ -5,7 +5,7 @@ mod http2;
 mod parser;
 mod stream;
 
-pub use http1::http1;
+pub use http1::{http1, http1_at_random};
 pub use http2::{grpc, hpack, http2};
 pub use parser::parser;
 pub use stream::stream;

@@ -8,8 +8,6 @@ use l7trace_stream::{Limits, Table};
 use crate::heard::Listener;
 use crate::told::{Told, a, b};
 
-pub use http1::{http1, http1_at_random};
-
 /// Reads `data` as a script of events of a few connections and gives them to a table of small
 /// limits. [`Listener`] asserts that deliveries are contiguous, that every direction ends once and
 /// that every ledger is closed; here it is asserted that the limits hold and that nothing is left.
