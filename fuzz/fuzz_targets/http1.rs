@@ -1,6 +1,3 @@
-//! The http1 parser holds whatever it is told.
-#![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| l7trace_testkit::fuzz_parser::parser("http1", data));
 //! HTTP/1: both sides of a connection, with gaps and ends, whole and cut.
 #![no_main]
 

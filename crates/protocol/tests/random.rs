@@ -1,7 +1,7 @@
 //! Every parser, told at random: what the fuzz targets do, without a fuzzer.
 
 use l7trace_protocol::REGISTRY;
-use l7trace_testkit::fuzz_parser::parser;
+use l7trace_testkit::fuzz::parser;
 use l7trace_testkit::script::Random;
 
 /// Pieces of every protocol, so that chance gets beyond the first byte.

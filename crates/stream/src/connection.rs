@@ -14,6 +14,8 @@ pub(crate) struct Connection<State> {
     /// When it was known that both directions end, or that the connection broke off: holes are not
     /// waited for much longer.
     pub(crate) closing: Option<Timestamp>,
+    /// Who broke it off.
+    pub(crate) reset_by: Option<Side>,
     /// Whether one direction was witnessed from two places, so that one may bring what the other lacks.
     pub(crate) several: bool,
     /// A SYN of another connection with the same tuple, not confirmed yet: who sent it, and its
@@ -55,6 +57,7 @@ impl<State> Connection<State> {
             state,
             directions: [Direction::new(), Direction::new()],
             closing: None,
+            reset_by: None,
             several: false,
             suspect: None,
             sink_held: 0,
@@ -76,10 +79,10 @@ impl<State> Connection<State> {
         a.held() + b.held()
     }
 
-    /// How it is over, once both directions have had their end delivered.
-    pub(crate) fn how_over(&self) -> Closed {
-        let is_reset = |direction: &Direction| direction.end.is_some_and(|end| end.ending == Ending::Reset);
-        if self.directions.iter().any(is_reset) { Closed::Reset } else { Closed::Finished }
+    /// How it is over, where it is known where both directions end.
+    pub(crate) fn how_over(&self) -> Option<Closed> {
+        let [a, b] = self.directions.each_ref().map(|direction| direction.end.map(|end| end.ending));
+        Some(if a? == Ending::Reset || b? == Ending::Reset { Closed::Reset } else { Closed::Finished })
     }
 
     /// Whether both directions have had their end delivered.

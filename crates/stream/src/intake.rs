@@ -336,6 +336,7 @@ impl<State> Connection<State> {
             finish(direction, End { position, ending: Ending::Reset }, Stamp { acknowledged, ..stamp }, heard);
         }
         self.closing.get_or_insert(stamp.at);
+        self.reset_by = Some(from);
     }
 
     fn believes_reset(&self, from: Side, segment: &Segment<'_>) -> bool {

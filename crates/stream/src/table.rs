@@ -216,8 +216,7 @@ impl<S: Sink> Table<S> {
             {}
         }
         if connection.is_over() {
-            let how = connection.how_over();
-            self.close(index, how, sink);
+            self.close(index, Closed::Finished, sink);
         } else {
             self.account(index);
         }
@@ -260,10 +259,7 @@ impl<S: Sink> Table<S> {
             if connection.waiting() > before / 2 {
                 while connection.waiting() > 0 && connection.force(Cause::BufferLimit, context, sink) {}
             }
-            if connection.is_over() {
-                let how = connection.how_over();
-                self.close(index, how, sink);
-            } else if connection.held() > before / 2 {
+            if connection.is_over() || connection.held() > before / 2 {
                 self.close(index, Closed::Evicted, sink);
             } else {
                 self.account(index);
@@ -299,6 +295,7 @@ impl<S: Sink> Table<S> {
         index
     }
 
+    /// Closes a connection, for this reason unless it is known how both its directions ended.
     fn close(&mut self, index: u32, why: Closed, sink: &mut S) {
         let Some(mut connection) = self.roster.remove(index) else { return };
         let hash = self.hasher.hash_one(connection.facts.key);
@@ -312,9 +309,10 @@ impl<S: Sink> Table<S> {
         let cause = if why == Closed::Evicted { Cause::Evicted } else { Cause::NotCaptured };
         let context = Context { limits: &self.limits, ring_full: self.ring_full };
         connection.flush(cause, context, sink);
+        let why = connection.how_over().unwrap_or(why);
         connection.facts.ledgers.iter().for_each(|ledger| self.closed.add(ledger));
         if matches!(why, Closed::Finished | Closed::Reset) {
-            self.afterlife.bury(&connection, why == Closed::Reset);
+            self.afterlife.bury(&connection);
         }
         let Connection { facts, state, .. } = *connection;
         sink.closed(&facts, state, why);

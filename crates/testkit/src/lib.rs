@@ -6,7 +6,6 @@ pub mod capture;
 pub mod conversation;
 pub mod device;
 pub mod fuzz;
-pub mod fuzz_parser;
 pub mod heard;
 pub mod http2;
 pub mod netns;

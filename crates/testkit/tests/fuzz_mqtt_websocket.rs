@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use l7trace_testkit::fuzz;
-use l7trace_testkit::fuzz_parser;
 use l7trace_testkit::script::Random;
 
 fn at_random(body: impl Fn(&[u8])) {
@@ -33,10 +32,10 @@ fn websocket() {
 
 #[test]
 fn mqtt_of_any_bytes() {
-    at_random(|data| fuzz_parser::parser("mqtt", data));
+    at_random(|data| fuzz::parser("mqtt", data));
 }
 
 #[test]
 fn websocket_of_any_bytes() {
-    at_random(|data| fuzz_parser::parser("websocket", data));
+    at_random(|data| fuzz::parser("websocket", data));
 }

@@ -64,8 +64,6 @@ impl UnixPairs {
         };
         let mut end = End { pair: key, which, id, born, offsets: [0; 2] };
         if let Some(pair) = self.pairs.get_mut(&key).filter(same) {
-            for (known, inode) in pair.inodes.iter_mut().zip(inodes) {
-                *known = (*known).max(inode);
             for (known, told) in pair.inodes.iter_mut().zip(inodes) {
                 *known = (*known).max(told);
             }

@@ -41,11 +41,7 @@ fn told(script: &[Step], chop: Chop) -> Vec<(String, Vec<u8>, bool)> {
             .unwrap_or_default();
         let operation = message.text_of(message.operation).map(|text| String::from_utf8_lossy(text).into_owned());
         let whole = message.lost_bytes == 0 && !message.body_truncated;
-        (format!("{operation:?} {:?}", latency.unwrap_or_default()), message.body.clone(), whole)(
-            format!("{operation:?} {latency:?}"),
-            message.body.clone(),
-            whole,
-        )
+        (format!("{operation:?} {latency:?}"), message.body.clone(), whole)
     });
     each.collect()
 }

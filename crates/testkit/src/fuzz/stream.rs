@@ -1,10 +1,5 @@
 //! What the fuzz targets run: arbitrary bytes in, a panic where an invariant does not hold.
 
-mod http1;
-mod http2;
-mod mqtt;
-mod websocket;
-
 use std::time::Duration;
 
 use l7trace_event::{Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, What, Witness};
@@ -12,11 +7,6 @@ use l7trace_stream::{Limits, Table};
 
 use crate::heard::Listener;
 use crate::told::{Told, a, b};
-
-pub use http1::{http1, http1_at_random};
-pub use http2::{grpc, hpack, http2};
-pub use mqtt::mqtt;
-pub use websocket::websocket;
 
 /// Reads `data` as a script of events of a few connections and gives them to a table of small
 /// limits. [`Listener`] asserts that deliveries are contiguous, that every direction ends once and
