@@ -47,8 +47,16 @@ struct Lane {
     /// How many bytes of this direction were fed.
     position: u64,
     /// Where pieces that were fed began: inside, and outside.
-    places: VecDeque<(u64, u64)>,
+    places: VecDeque<Place>,
     ended: Option<End>,
+}
+
+/// Where a piece lies.
+struct Place {
+    inner: u64,
+    outer: u64,
+    /// Whether all of it stands for the one outer place.
+    collapsed: bool,
 }
 
 /// How deep nests may lie in one another.
@@ -90,7 +98,16 @@ impl Nested {
         if bytes.is_empty() || matches!(self.inner, Inner::Opaque) {
             return;
         }
-        self.lanes[direction.index()].remember(outer);
+        self.lanes[direction.index()].remember(outer, false);
+        self.feed(direction, Input::Bytes(bytes), at, out);
+    }
+
+    /// Feeds bytes that a coding was undone of: all of them stand for the one place `outer`.
+    pub fn decoded(&mut self, direction: Direction, bytes: &[u8], outer: u64, at: Timestamp, out: &mut Outbox) {
+        if bytes.is_empty() || matches!(self.inner, Inner::Opaque) {
+            return;
+        }
+        self.lanes[direction.index()].remember(outer, true);
         self.feed(direction, Input::Bytes(bytes), at, out);
     }
 
@@ -273,18 +290,19 @@ impl Nested {
 }
 
 impl Lane {
-    fn remember(&mut self, outer: u64) {
+    fn remember(&mut self, outer: u64, collapsed: bool) {
         if self.places.len() >= MOST_PLACES {
             self.places.pop_front();
         }
-        self.places.push_back((self.position, outer));
+        self.places.push_back(Place { inner: self.position, outer, collapsed });
     }
 
     /// Where a byte of the nest lies outside.
     fn outer(&self, inner: u64) -> u64 {
-        let after = self.places.partition_point(|(start, _)| *start <= inner);
+        let after = self.places.partition_point(|place| place.inner <= inner);
         match self.places.get(after.saturating_sub(1)) {
-            Some((start, outer)) => outer + inner.saturating_sub(*start),
+            Some(place) if place.collapsed => place.outer,
+            Some(place) => place.outer.saturating_add(inner.saturating_sub(place.inner)),
             None => inner,
         }
     }

@@ -209,7 +209,7 @@ impl Connection {
             for (bytes, unknown) in inner {
                 if let Some(nested) = &mut nested {
                     nested.gap(direction, unknown, Cause::BeforeAttach, end.at, out);
-                    nested.bytes(direction, &bytes, end.position.saturating_sub(1), end.at, out);
+                    nested.decoded(direction, &bytes, end.position.saturating_sub(1), end.at, out);
                 }
             }
         }
@@ -297,6 +297,9 @@ fn tell(
     let mut scratch = [0; SCRATCH];
     let mut offset = payload.offset;
     let mut position = lane.position;
+    let decoded = data.compression != Compression::None;
+    // Where bytes come out of a decoder depends on how they went in: they stand for their frame.
+    let frame = position.saturating_sub(offset);
     // Unmasked payload needs no scratch.
     let size = if payload.mask.is_some() { SCRATCH } else { bytes.len().max(1) };
     for piece in bytes.chunks(size) {
@@ -312,6 +315,7 @@ fn tell(
         data.push(plain, inflater, |part| {
             if let Some(nested) = lane.nested.as_deref_mut() {
                 match part {
+                    Part::Bytes(bytes) if decoded => nested.decoded(lane.direction, bytes, frame, lane.at.at, out),
                     Part::Bytes(bytes) => nested.bytes(lane.direction, bytes, position, lane.at.at, out),
                     Part::Unknown(count) => nested.gap(lane.direction, count, Cause::BeforeAttach, lane.at.at, out),
                 }
