@@ -1,7 +1,6 @@
 //! Which part a packet has in which exchange.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use l7trace_event::{Direction, Timestamp};
 
@@ -36,7 +35,6 @@ pub(super) struct Flow {
     /// The re-authentication under way.
     authenticating: Option<Key>,
     client_id: Option<Vec<u8>>,
-    hasher: RandomState,
 }
 
 const UNSEEN: &str = "what this answers was sent before tracing, on an earlier connection, or in lost bytes";
@@ -52,7 +50,6 @@ impl Flow {
             connects: 0,
             authenticating: None,
             client_id: None,
-            hasher: RandomState::new(),
         }
     }
 
@@ -174,7 +171,7 @@ impl Flow {
             return Some(self.alone(read, message));
         };
         let direction = message.direction;
-        let print = self.print_of(&message);
+        let print = print_of(&message);
         let key = Key { space: space::publish(direction), id: u64::from(id) };
         message.key = key;
         if read.header.is_duplicate() && self.opens.is_repeated(direction, id, qos, print) {
@@ -191,14 +188,6 @@ impl Flow {
             self.give_up(before, out);
         }
         Some(request(read, message))
-    }
-
-    /// What tells a PUBLISH from another one of the same id.
-    fn print_of(&self, message: &Message) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        message.text_of(message.resource).hash(&mut hasher);
-        message.body_bytes.hash(&mut hasher);
-        hasher.finish()
     }
 
     /// PUBACK, PUBCOMP, or a PUBREC that refuses.
@@ -374,6 +363,14 @@ impl Unseen {
         self.steps.push((name, message.last.at));
         self.latest = Some(message);
     }
+}
+
+/// What tells a PUBLISH from another one of the same id: FNV-1a of its topic and length.
+fn print_of(message: &Message) -> u64 {
+    let topic = message.text_of(message.resource).unwrap_or_default();
+    let length = message.body_bytes.unwrap_or(u64::MAX).to_le_bytes();
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    topic.iter().chain(&length).fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 fn request(read: &Read, mut message: Box<Message>) -> Box<Message> {

@@ -1,7 +1,7 @@
 //! What was asked and not yet answered: which answer belongs to which packet, and when that can no
 //! longer be told for certain.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use l7trace_event::{Direction, Timestamp};
 
@@ -41,9 +41,9 @@ pub(super) const DOUBTFUL: &str = "bytes were lost both ways: what this answers 
 #[derive(Debug, Default)]
 pub(super) struct Opens {
     /// By the direction of the PUBLISH, by packet id.
-    publishes: [HashMap<u16, Publish>; 2],
+    publishes: [BTreeMap<u16, Publish>; 2],
     /// SUBSCRIBEs and UNSUBSCRIBEs by packet id.
-    asks: [HashMap<u16, Ask>; 2],
+    asks: [BTreeMap<u16, Ask>; 2],
     filter_bytes: usize,
     pings: VecDeque<Sent>,
     /// Answers to pings that may still come and cannot be told apart.
@@ -180,7 +180,7 @@ impl Opens {
     pub(super) fn take_unseen(&mut self) -> Vec<Publish> {
         let mut unseen: Vec<Publish> = Vec::new();
         for table in &mut self.publishes {
-            unseen.extend(table.extract_if(|_, open| open.unseen.is_some()).map(|(_, open)| open));
+            unseen.extend(table.extract_if(.., |_, open| open.unseen.is_some()).map(|(_, open)| open));
         }
         unseen.sort_by_key(|open| open.sent.key.id);
         unseen
@@ -268,8 +268,8 @@ impl Opens {
 
     /// How many bytes all this takes.
     pub(super) fn held(&self) -> usize {
-        let tables: usize = self.publishes.iter().map(HashMap::len).sum::<usize>() * size_of::<Publish>();
-        let asks: usize = self.asks.iter().map(HashMap::len).sum::<usize>() * size_of::<Ask>();
+        let tables: usize = self.publishes.iter().map(BTreeMap::len).sum::<usize>() * size_of::<Publish>();
+        let asks: usize = self.asks.iter().map(BTreeMap::len).sum::<usize>() * size_of::<Ask>();
         tables + asks + self.filter_bytes
     }
 }
