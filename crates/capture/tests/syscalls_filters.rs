@@ -195,14 +195,13 @@ fn length(event: &&Seen) -> usize {
 
 /// The position after the last byte that a place saw.
 fn last_position(events: &[&Seen], place: u32) -> Option<u32> {
-    let of_place = events.iter().filter(|event| event.place == place);
-    let ends = of_place.filter_map(|event| match &event.what {
+    let mut of_place = events.iter().rev().filter(|event| event.place == place);
+    of_place.find_map(|event| match &event.what {
         SeenWhat::Segment { position, bytes, .. } if !bytes.is_empty() => {
             Some(position.wrapping_add(bytes.len() as u32))
         }
         _ => None,
-    });
-    ends.last()
+    })
 }
 
 #[test]

@@ -61,6 +61,17 @@ static __always_inline void established(struct sock *sk, struct tcp_sock *tcp, s
 	is_told(sk, state, time);
 }
 
+/* The cause of what went unseen, where the process that runs is a 32-bit one. */
+static __always_inline __u8 compat_of_current(__u64 time)
+{
+	struct task_struct *task = CURRENT();
+
+	if (!is_compat(task))
+		return 0;
+	tell_blind(task, BLIND_COMPAT, time);
+	return CAUSE_COMPAT;
+}
+
 /* Our FIN is about to go, or the peer's has come. */
 static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct socket_state *state, int to, __u64 time)
 {
@@ -75,8 +86,9 @@ static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct
 	if (!what)
 		return;
 	if (is_told(sk, state, time)) {
+		/* Only a process that closes or shuts down gets here, and it is the one that runs. */
 		if (what & STATE_SENT_END && state->flags & SOCKET_SENT_KNOWN)
-			tell_hidden(state, SENT, state->sent, sent, time, 0);
+			tell_hidden(state, SENT, state->sent, sent, time, compat_of_current(time));
 		tell_state(state, what, time, sent, received);
 	}
 	if (what & STATE_SENT_END) {
@@ -114,10 +126,12 @@ static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct s
 	if (!is_told(sk, state, time))
 		return closed;
 	if (closed) {
+		__u8 compat = compat_of_current(time);
+
 		if (state->flags & SOCKET_SENT_KNOWN)
-			tell_hidden(state, SENT, state->sent, sent, time, 0);
+			tell_hidden(state, SENT, state->sent, sent, time, compat);
 		if (state->flags & SOCKET_RECEIVED_KNOWN)
-			tell_hidden(state, RECEIVED, state->received, received, time, CAUSE_ZERO_COPY);
+			tell_hidden(state, RECEIVED, state->received, received, time, compat ? compat : CAUSE_ZERO_COPY);
 	}
 	tell_state(state, what, time, sent, received);
 	return closed;

@@ -138,8 +138,10 @@ fn resets_tell_who_and_why() {
             // A whole answer, and then no need of the rest of the request.
             server(headers(5, true, ok())),
             server(reset(5, 0)),
+            client(headers(9, true, get("/9"))),
             client(reset(7, 8)),
-            // What was on its way means nothing any more.
+            client(reset(9, 8)),
+            // This answer was on its way already.
             server(headers(7, true, ok())),
             client(data(5, true, "late")),
         ]),
@@ -151,7 +153,9 @@ fn resets_tell_who_and_why() {
             "0/5 op=POST | Whole failed=false | notes=[RST_STREAM by the server: NO_ERROR]",
             "response 0/5 | st=200 | Whole failed=false",
             "0/7 op=GET",
-            "response 0/7 | st=- | failed=true | notes=[RST_STREAM by the client: CANCEL]",
+            "response 0/7 | st=200 | Whole failed=true | notes=[RST_STREAM by the client: CANCEL]",
+            "0/9 op=GET",
+            "response 0/9 | st=- | failed=true | notes=[RST_STREAM by the client: CANCEL]",
         ],
     );
 }

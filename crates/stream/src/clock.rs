@@ -65,8 +65,7 @@ impl<State> Connection<State> {
                     None => return false,
                 };
                 let cause = self.cause_of_hole(side, otherwise, context);
-                self.give_up(side, to, cause, sink);
-                true
+                self.give_up(side, to, cause, sink)
             }
             Front::Missing(at) if is_due(at, limits.grace, now) => {
                 self.release(side, sink);

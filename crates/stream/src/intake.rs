@@ -104,6 +104,10 @@ impl<State> Connection<State> {
             return Place::Here(start);
         }
         let place = direction.locate(sequence);
+        // What began it were its own segments without bytes, and those may have been strays.
+        if place == Place::Stray && length > 0 && direction.witnessed && !direction.opened && direction.is_untouched() {
+            return Place::Here(direction.begin(sequence));
+        }
         // Joined in the middle, something a little older may come just after: as long as nothing
         // was told of the direction, it begins there. A keep-alive probe brings nothing.
         if let Place::Here(start) = place
@@ -332,6 +336,7 @@ impl<State> Connection<State> {
             finish(direction, End { position, ending: Ending::Reset }, Stamp { acknowledged, ..stamp }, heard);
         }
         self.closing.get_or_insert(stamp.at);
+        self.reset_by = Some(from);
     }
 
     fn believes_reset(&self, from: Side, segment: &Segment<'_>) -> bool {

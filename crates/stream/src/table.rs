@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::mem;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use l7trace_event::{Cause, ConnectionKey, Event, Flags, Ledger, Segment, Side, Timestamp, What};
@@ -89,12 +90,11 @@ impl<S: Sink> Table<S> {
     /// and connections that are idle. To be called now and then, with the time of the newest event
     /// for a capture file and with the clock for a live host.
     pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
-        while let Some((_, index)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+        let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
+        for (_, index) in mem::replace(&mut self.deadlines, later) {
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
-            let Some(connection) = self.roster.get_mut(index) else {
-                self.deadlines.pop_first();
-                continue;
-            };
+            let Some(connection) = self.roster.get_mut(index) else { continue };
+            connection.queued = None;
             connection.expire(now, context, sink);
             self.settle(index, sink);
         }
@@ -216,8 +216,7 @@ impl<S: Sink> Table<S> {
             {}
         }
         if connection.is_over() {
-            let how = connection.how_over();
-            self.close(index, how, sink);
+            self.close(index, Closed::Finished, sink);
         } else {
             self.account(index);
         }
@@ -260,10 +259,7 @@ impl<S: Sink> Table<S> {
             if connection.waiting() > before / 2 {
                 while connection.waiting() > 0 && connection.force(Cause::BufferLimit, context, sink) {}
             }
-            if connection.is_over() {
-                let how = connection.how_over();
-                self.close(index, how, sink);
-            } else if connection.held() > before / 2 {
+            if connection.is_over() || connection.held() > before / 2 {
                 self.close(index, Closed::Evicted, sink);
             } else {
                 self.account(index);
@@ -299,6 +295,7 @@ impl<S: Sink> Table<S> {
         index
     }
 
+    /// Closes a connection, for this reason unless it is known how both its directions ended.
     fn close(&mut self, index: u32, why: Closed, sink: &mut S) {
         let Some(mut connection) = self.roster.remove(index) else { return };
         let hash = self.hasher.hash_one(connection.facts.key);
@@ -312,9 +309,10 @@ impl<S: Sink> Table<S> {
         let cause = if why == Closed::Evicted { Cause::Evicted } else { Cause::NotCaptured };
         let context = Context { limits: &self.limits, ring_full: self.ring_full };
         connection.flush(cause, context, sink);
+        let why = connection.how_over().unwrap_or(why);
         connection.facts.ledgers.iter().for_each(|ledger| self.closed.add(ledger));
         if matches!(why, Closed::Finished | Closed::Reset) {
-            self.afterlife.bury(&connection, why == Closed::Reset);
+            self.afterlife.bury(&connection);
         }
         let Connection { facts, state, .. } = *connection;
         sink.closed(&facts, state, why);
@@ -323,6 +321,10 @@ impl<S: Sink> Table<S> {
     #[inline]
     fn find(&self, key: &ConnectionKey) -> Option<u32> {
         let is_it = |index: &u32| self.roster.get(*index).is_some_and(|connection| connection.facts.key == *key);
+        // Mostly it is the one that was used last: its other direction, or a second witness.
+        if let Some(newest) = self.roster.newest().filter(is_it) {
+            return Some(newest);
+        }
         self.index.find(self.hasher.hash_one(key), is_it).copied()
     }
 

@@ -4,6 +4,7 @@
 //     end a port 40000 | end a inode 4711     the end that connected, or the first of a socketpair
 //     total a 1000                             bytes that end a sent
 //     missing a sender zero_copy 500           of those, not to be had at the sender's calls
+//     unread b 50                              of b's, never read by a
 //
 // Byte i of the stream that end d (0: a, 1: b) sends is (i * 131 + (i >> 8) * 17 + d * 7) mod 256.
 #define _GNU_SOURCE
@@ -625,6 +626,40 @@ static void uring_waits(void)
 	missing(1, "receiver", "io_uring", 333);
 }
 
+// The calls of 32-bit programs, which a 64-bit one may make as well; their pointers have 32 bits.
+static long compat_call(long number, long one, long two, long three)
+{
+#ifdef __x86_64__
+	long result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(one), "c"(two), "d"(three) : "memory", "r8", "r9", "r10", "r11");
+	return result;
+#else
+	(void)one, (void)two;
+	return number == 4 || number == 3 ? three : -1;
+#endif
+}
+
+static void compat(void)
+{
+#ifdef __x86_64__
+	char *low = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	REQUIRE(low != MAP_FAILED);
+	put(a, 0, 100);
+	take(b, 0, 100);
+	if (compat_call(4, a, (long)next(0, low, 500), 500) != 500) // write
+		return; // this kernel has no 32-bit calls
+	sent(0, 500);
+	REQUIRE(compat_call(3, b, (long)low, 500) == 500); // read
+	check(0, low, 500);
+	put(a, 0, 100);
+	take(b, 0, 100);
+	missing(0, "sender", "compat", 500);
+	missing(0, "receiver", "compat", 500);
+#else
+	(void)compat_call;
+#endif
+}
+
 static void tcp(int family)
 {
 	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
@@ -753,6 +788,7 @@ static void reset(void)
 	close(b);
 	usleep(20000);
 	b = CHECK(dup(a));
+	puts("unread b 50");
 }
 
 enum kind { IPV4, IPV6, PATH, ABSTRACT, PAIR };
@@ -792,6 +828,7 @@ static const struct scenario {
 	{ "uring", IPV4, uring },
 	{ "uring_waits", IPV4, uring_waits },
 	{ "reset", IPV4, reset },
+	{ "compat", IPV4, compat },
 	{ "unix_path", PATH, unix_parts },
 	{ "unix_abstract", ABSTRACT, unix_parts },
 	{ "unix_forked", PATH, forked },

@@ -64,8 +64,8 @@ impl UnixPairs {
         };
         let mut end = End { pair: key, which, id, born, offsets: [0; 2] };
         if let Some(pair) = self.pairs.get_mut(&key).filter(same) {
-            for end in 0..2 {
-                pair.inodes[end] = pair.inodes[end].max(inodes[end]);
+            for (known, told) in pair.inodes.iter_mut().zip(inodes) {
+                *known = (*known).max(told);
             }
             if pair.ids[which] != 0 && pair.ids[which] != id {
                 pair.restart(&mut end);

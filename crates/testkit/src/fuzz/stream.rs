@@ -1,7 +1,5 @@
 //! What the fuzz targets run: arbitrary bytes in, a panic where an invariant does not hold.
 
-mod http1;
-
 use std::time::Duration;
 
 use l7trace_event::{Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, What, Witness};
@@ -9,8 +7,6 @@ use l7trace_stream::{Limits, Table};
 
 use crate::heard::Listener;
 use crate::told::{Told, a, b};
-
-pub use http1::{http1, http1_at_random};
 
 /// Reads `data` as a script of events of a few connections and gives them to a table of small
 /// limits. [`Listener`] asserts that deliveries are contiguous, that every direction ends once and

@@ -1,0 +1,11 @@
+//! What fuzz targets call: a body for each parser, which panics where a promise is broken.
+
+mod http1;
+mod http2;
+mod parser;
+mod stream;
+
+pub use http1::{http1, http1_at_random};
+pub use http2::{grpc, hpack, http2};
+pub use parser::parser;
+pub use stream::stream;
