@@ -138,7 +138,6 @@ pub(super) fn read_fields(block: &[u8], span: Span, into: Block, message: &mut M
     fields
 }
 
-#[expect(clippy::too_many_arguments, reason = "one line in its block, and the three things it adds to")]
 fn read_line(
     line: &[u8],
     at: usize,
