@@ -9,7 +9,7 @@ use std::os::unix::net::{self as unix, UnixListener, UnixStream};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
 
 use crate::case::{Call, Case, Side, Step, Transport};
 
@@ -118,7 +118,7 @@ impl Play {
         let listener = self.listener.take().unwrap_or_else(|| TcpListener::bind(any).expect("a port is free"));
         let server = listener.local_addr().expect("it is bound");
         let family = if any.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let client = rustix::net::socket(family, SocketType::STREAM, None).expect("a descriptor is left");
+        let client = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a descriptor is left");
         sockopt::set_socket_reuseaddr(&client, true).expect("a socket");
         if let Some((port, _)) = self.ports {
             rustix::net::bind(&client, &SocketAddr::new(any.ip(), port)).expect("its port is free again");
