@@ -46,7 +46,8 @@ fn bodies() -> Vec<Case> {
             Http::get().talk(case);
         }),
         case("many-methods", |case| {
-            for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "M-SEARCH", "BREW"] {
+            for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "M-SEARCH", "BREW"]
+            {
                 Http::new(method, 200).answer(body(7)).talk(case);
             }
             Http::new("OPTIONS", 204).to("*").talk(case);
@@ -70,7 +71,10 @@ fn bodies() -> Vec<Case> {
         }),
         case("chunked-with-trailers", |case| {
             let many: Vec<&[u8]> = vec![b"abc"; 300];
-            Http::new("POST", 200).send_chunked(&[b"a", b"bcd"]).answer_chunked(&[b"hello", b", ", b"world"]).talk(case);
+            Http::new("POST", 200)
+                .send_chunked(&[b"a", b"bcd"])
+                .answer_chunked(&[b"hello", b", ", b"world"])
+                .talk(case);
             Http::new("POST", 200).send_chunked(&[]).answer_chunked(&many).talk(case);
             Http::get().talk(case);
         }),
@@ -114,8 +118,7 @@ fn framing() -> Vec<Case> {
             Http::get().talk(case);
         }),
         case("64-KB-of-headers", |case| {
-            let headers: String =
-                (0..640).map(|i| format!("X-Header-{i:04}: {}\r\n", "v".repeat(100 - 17))).collect();
+            let headers: String = (0..640).map(|i| format!("X-Header-{i:04}: {}\r\n", "v".repeat(100 - 17))).collect();
             let mut http = Http::get();
             http.request_headers += &headers;
             http.response_headers += &headers;

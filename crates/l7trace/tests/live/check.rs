@@ -142,8 +142,11 @@ fn check_line(report: &mut Report, mode: &Mode, play: &Play, expected: &Expected
         equal("server port", &line["server"]["port"], json!(server));
     }
     let tcp = play.case.transport.is_tcp();
-    let witnesses: Vec<&str> =
-        [("packets", mode.packets && tcp), ("syscalls", mode.syscalls)].iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    let witnesses: Vec<&str> = [("packets", mode.packets && tcp), ("syscalls", mode.syscalls)]
+        .iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| *name)
+        .collect();
     equal("witnesses", &line["witnesses"], json!(witnesses));
     if mode.syscalls {
         equal("process", &line["process"]["pid"], json!(std::process::id()));

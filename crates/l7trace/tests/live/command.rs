@@ -149,7 +149,8 @@ fn run_passes_on_the_status_and_leaves_the_output_alone() {
         }
     });
     let netns = format!("--net={}", namespace.path().display());
-    let output = run(&["nsenter", &netns, "sh", "-c", "curl -s http://127.0.0.1/run/0; curl -s http://127.0.0.1/run/1"]);
+    let output =
+        run(&["nsenter", &netns, "sh", "-c", "curl -s http://127.0.0.1/run/0; curl -s http://127.0.0.1/run/1"]);
     server.join().expect("it answers");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"hellohello"[..]), "{said}");
@@ -262,9 +263,8 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 fn held_by(kind: &str, pid: u32) -> usize {
     let output = Command::new("bpftool").args(["-j", kind, "show"]).output().expect("bpftool can be started");
     let list: Value = serde_json::from_slice(&output.stdout).expect("bpftool prints JSON");
-    let held = |entry: &&Value| {
-        entry["pids"].as_array().is_some_and(|pids| pids.iter().any(|holder| holder["pid"] == pid))
-    };
+    let held =
+        |entry: &&Value| entry["pids"].as_array().is_some_and(|pids| pids.iter().any(|holder| holder["pid"] == pid));
     list.as_array().map_or(0, |list| list.iter().filter(held).count())
 }
 

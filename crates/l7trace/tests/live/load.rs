@@ -118,8 +118,8 @@ fn check_ids(report: &mut Report, mode: &Mode, traced: &Traced, worker: u32, ids
         report.equal(format!("lines of {id}"), lines.len(), 1);
         let right = line["outcome"] == "complete" && line["status"] == "200" && response_id(line) == Some(id);
         let body = line["response"]["body_bytes"] == 1_000;
-        let ends = !mode.syscalls
-            || (line["process"]["pid"] == worker && line["peer_process"]["pid"] == std::process::id());
+        let ends =
+            !mode.syscalls || (line["process"]["pid"] == worker && line["peer_process"]["pid"] == std::process::id());
         if !(right && body && ends) {
             report.wrong(format!("worker {worker}: {line}"));
         }

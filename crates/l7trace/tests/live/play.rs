@@ -118,7 +118,8 @@ impl Play {
         let listener = self.listener.take().unwrap_or_else(|| TcpListener::bind(any).expect("a port is free"));
         let server = listener.local_addr().expect("it is bound");
         let family = if any.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let client = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a descriptor is left");
+        let client = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .expect("a descriptor is left");
         sockopt::set_socket_reuseaddr(&client, true).expect("a socket");
         if let Some((port, _)) = self.ports {
             rustix::net::bind(&client, &SocketAddr::new(any.ip(), port)).expect("its port is free again");
@@ -161,8 +162,7 @@ fn write(socket: &OwnedFd, bytes: &[u8], call: Call) {
             Call::Write | Call::Peek => file.write(left),
             Call::Send => rustix::net::send(socket, left, SendFlags::NOSIGNAL).map_err(Into::into),
             Call::Vector(pieces) => {
-                let pieces: Vec<IoSlice<'_>> =
-                    left.chunks(left.len().div_ceil(pieces)).map(IoSlice::new).collect();
+                let pieces: Vec<IoSlice<'_>> = left.chunks(left.len().div_ceil(pieces)).map(IoSlice::new).collect();
                 file.write_vectored(&pieces)
             }
         };
