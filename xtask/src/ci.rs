@@ -10,16 +10,7 @@ pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
     step("format");
     tools::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
     step("clippy");
-    tools::run(tools::cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--profile",
-        "quick",
-        "--",
-        "--deny",
-        "warnings",
-    ]))?;
+    tools::run(tools::cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     step("tests");
     test::run(&[])?;
     step("documentation");

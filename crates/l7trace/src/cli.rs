@@ -135,6 +135,12 @@ pub(crate) struct OutputArgs {
     /// Print credentials as they are
     #[arg(long)]
     pub(crate) show_secrets: bool,
+    /// Read gRPC messages by these .proto files, or folder of them; repeatable
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub(crate) proto: Vec<PathBuf>,
+    /// Read gRPC messages by this descriptor set; repeatable
+    #[arg(long, value_name = "FILE", action = ArgAction::Append)]
+    pub(crate) descriptor_set: Vec<PathBuf>,
     /// Also record what was captured, as pcapng: secrets and all
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,

@@ -1,12 +1,15 @@
 //! From the command line to the parts of the road.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::bail;
 use l7trace_capture::live;
 use l7trace_exchange::{Options, Redaction, Tracker};
 use l7trace_output::{Charset, Color, OutputOptions};
+use l7trace_protocol::grpc::Schema;
 use l7trace_protocol::{Settings, spoken_names};
+use l7trace_schema::Types;
 use l7trace_stream::{Limits, Table};
 
 use crate::cli::{ColorChoice, LimitArgs, LiveArgs, OutputArgs};
@@ -78,7 +81,12 @@ pub(crate) fn pipeline(
     let emitter =
         Emitter::new(formatter, writer, live.and_then(OwnerFilter::new), output.protocols.clone(), output.count);
     let options = Options {
-        settings: Settings { body_limit: output.body, head_limit: limits.head_limit, ..Settings::default() },
+        settings: Settings {
+            body_limit: output.body,
+            head_limit: limits.head_limit,
+            schema: schema(output)?,
+            ..Settings::default()
+        },
         connections: output.connections,
     };
     let table = Table::new(Limits {
@@ -89,6 +97,14 @@ pub(crate) fn pipeline(
         ..Limits::default()
     });
     Ok(Pipeline::new(table, Tracker::new(options, emitter), recording))
+}
+
+/// The types of gRPC messages that the user has.
+fn schema(output: &OutputArgs) -> anyhow::Result<Option<Arc<dyn Schema>>> {
+    if output.proto.is_empty() && output.descriptor_set.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Types::load(&output.proto, &output.descriptor_set)?)))
 }
 
 /// Whether the output is for a person at a terminal.

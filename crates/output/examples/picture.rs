@@ -158,7 +158,7 @@ fn draw(text: &str, svg: &mut String) -> std::fmt::Result {
             let (x, length) = (MARGIN + begin as f64 * WIDTH, shown.width() as f64 * WIDTH);
             writeln!(
                 svg,
-                r#"<text{class} x="{x:.1}" y="{y:.1}" textLength="{length:.1}" lengthAdjust="spacingAndGlyphs">{escaped}</text>"#
+                r#"<text xml:space="preserve"{class} x="{x:.1}" y="{y:.1}" textLength="{length:.1}" lengthAdjust="spacingAndGlyphs">{escaped}</text>"#
             )?;
         }
     }

@@ -22,6 +22,7 @@ mod secrets;
 mod smtp;
 mod tls;
 mod value;
+mod websocket;
 
 pub use feed::{Feed, Window};
 pub use message::{Completeness, Field, Key, Mark, Message, Note, Role, Span};
@@ -40,6 +41,7 @@ pub static REGISTRY: &[&dyn Protocol] = &[
     &mqtt::Mqtt,
     &smtp::Smtp,
     &tls::Tls,
+    &websocket::WebSocket,
 ];
 
 /// The protocol of this name.

@@ -20,7 +20,8 @@ pub(crate) struct Afterlife {
 struct Remains {
     number: u64,
     at: Timestamp,
-    reset: bool,
+    /// Who broke it off, where it was broken off.
+    reset: Option<Side>,
     sides: [RemainsOfSide; 2],
 }
 
@@ -44,7 +45,7 @@ impl Afterlife {
         Afterlife { remains: HashMap::new(), order: VecDeque::new(), most: MOST.min(limits.connections) }
     }
 
-    pub(crate) fn bury<State>(&mut self, connection: &Connection<State>, reset: bool) {
+    pub(crate) fn bury<State>(&mut self, connection: &Connection<State>) {
         let facts = &connection.facts;
         while self.order.len() >= self.most.max(1) {
             self.forget_oldest();
@@ -55,7 +56,7 @@ impl Afterlife {
             next: direction.next as u32,
             spoke: false,
         });
-        let remains = Remains { number: facts.number, at: facts.last_seen, reset, sides };
+        let remains = Remains { number: facts.number, at: facts.last_seen, reset: connection.reset_by, sides };
         self.remains.insert(facts.key, remains);
         self.order.push_back((facts.key, facts.number));
     }
@@ -122,10 +123,13 @@ impl Remains {
         let start = unwrap(segment.position, reference);
         let near = side.known && start.abs_diff(reference) <= NEAR;
         if !near {
-            return !side.known && self.reset;
+            return !side.known && self.reset.is_some();
+        }
+        // Who breaks off does not go on, and where both ends go on it was not one of them.
+        if self.reset == Some(from) && start == reference {
+            return false;
         }
         side.spoke |= start >= reference;
-        // Where both ends go on after a reset, it was not one of them that reset it.
-        !(self.reset && self.sides.iter().all(|side| side.spoke))
+        !(self.reset.is_some() && self.sides.iter().all(|side| side.spoke))
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Connection<State> {
     /// When it was known that both directions end, or that the connection broke off: holes are not
     /// waited for much longer.
     pub(crate) closing: Option<Timestamp>,
+    /// Who broke it off.
+    pub(crate) reset_by: Option<Side>,
     /// Whether one direction was witnessed from two places, so that one may bring what the other lacks.
     pub(crate) several: bool,
     /// A SYN of another connection with the same tuple, not confirmed yet: who sent it, and its
@@ -55,6 +57,7 @@ impl<State> Connection<State> {
             state,
             directions: [Direction::new(), Direction::new()],
             closing: None,
+            reset_by: None,
             several: false,
             suspect: None,
             sink_held: 0,
@@ -76,10 +79,10 @@ impl<State> Connection<State> {
         a.held() + b.held()
     }
 
-    /// How it is over, once both directions have had their end delivered.
-    pub(crate) fn how_over(&self) -> Closed {
-        let is_reset = |direction: &Direction| direction.end.is_some_and(|end| end.ending == Ending::Reset);
-        if self.directions.iter().any(is_reset) { Closed::Reset } else { Closed::Finished }
+    /// How it is over, where it is known where both directions end.
+    pub(crate) fn how_over(&self) -> Option<Closed> {
+        let [a, b] = self.directions.each_ref().map(|direction| direction.end.map(|end| end.ending));
+        Some(if a? == Ending::Reset || b? == Ending::Reset { Closed::Reset } else { Closed::Finished })
     }
 
     /// Whether both directions have had their end delivered.
@@ -220,8 +223,8 @@ impl<State> Connection<State> {
         }
         match waiting.first() {
             Some((_, piece)) => match piece.content {
-                Content::Bytes(_) => Front::Blocked(piece.stamp.at),
-                Content::Missing { .. } => Front::Missing(piece.stamp.at),
+                Content::Bytes(_) => Front::Blocked(self.heard_by(piece.stamp.at)),
+                Content::Missing { .. } => Front::Missing(self.heard_by(piece.stamp.at)),
             },
             None if direction.end.is_some() => {
                 Front::Blocked(waiting.end_stamp.map_or(waiting.since, |stamp| stamp.at))
@@ -230,8 +233,8 @@ impl<State> Connection<State> {
         }
     }
 
-    /// Gives up the hole of a direction up to `to`.
-    pub(crate) fn give_up<S: Sink<State = State>>(&mut self, side: Side, to: u64, cause: Cause, sink: &mut S) {
+    /// Gives up the hole of a direction up to `to`; tells whether there was any.
+    pub(crate) fn give_up<S: Sink<State = State>>(&mut self, side: Side, to: u64, cause: Cause, sink: &mut S) -> bool {
         let direction = &mut self.directions[side.index()];
         // What only the receiver's acknowledgement told of is part of what was there.
         direction.extent = direction.extent.max(to);
@@ -242,6 +245,7 @@ impl<State> Connection<State> {
             let stamp = Stamp { at, ..self.stamp_of(side) };
             self.hand(side, stamp, Delivered::Gap { length, cause }, sink);
         }
+        length > 0
     }
 
     /// Why a hole is there, as far as can be told: the kernel's ring was full at some time since the

@@ -112,16 +112,20 @@ impl Direction {
     }
 
     /// Whether nothing came of it but its beginning.
+    #[inline]
     pub(crate) fn is_untouched(&self) -> bool {
         !self.fixed && !self.ended && self.next == self.origin && self.extent == self.origin && self.waiting.is_none()
     }
 
     /// What a sequence number means here. A number far from everything known is believed when the
     /// next such number is near it.
+    #[inline]
     pub(crate) fn locate(&mut self, sequence: u32) -> Place {
         let newest = self.extent.max(self.acknowledged);
         let position = unwrap(sequence, newest);
-        if position <= newest + REACH && position + REACH >= self.next {
+        // What was delivered is known however long ago it was: a slower witness may still tell of it.
+        let oldest = self.origin.min(self.next.saturating_sub(REACH));
+        if (oldest..=newest + REACH).contains(&position) {
             self.stray = None;
             return Place::Here(position);
         }
@@ -151,11 +155,13 @@ impl Direction {
 
     /// Whether the acknowledgements are one ahead of a direction that is complete as far as was
     /// seen: what they acknowledge is a FIN that was not seen (yet), not a byte.
+    #[inline]
     pub(crate) fn is_all_but_fin(&self) -> bool {
         self.extent == self.next && self.acknowledged == self.next + 1
     }
 
     /// Where the hole at `next` ends, where there is one.
+    #[inline]
     pub(crate) fn hole(&self) -> Option<u64> {
         if !self.witnessed || self.ended {
             return None;
@@ -194,12 +200,14 @@ impl Direction {
         }
     }
 
+    #[inline]
     pub(crate) fn held(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.held())
     }
 }
 
 /// The position near `reference` that has this sequence number.
+#[inline]
 pub(crate) fn unwrap(sequence: u32, reference: u64) -> u64 {
     let distance = sequence.wrapping_sub(reference as u32) as i32;
     reference.saturating_add_signed(i64::from(distance))

@@ -94,6 +94,12 @@ impl<T> Roster<T> {
         }
     }
 
+    /// The one used last.
+    #[inline]
+    pub(crate) fn newest(&self) -> Option<u32> {
+        (self.by_use.newest != NONE).then_some(self.by_use.newest)
+    }
+
     /// The one not used for longest.
     pub(crate) fn oldest(&self) -> Option<u32> {
         (self.by_use.oldest != NONE).then_some(self.by_use.oldest)

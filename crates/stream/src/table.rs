@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::mem;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use l7trace_event::{Cause, ConnectionKey, Event, Flags, Ledger, Segment, Side, Timestamp, What};
@@ -8,6 +9,7 @@ use crate::afterlife::Afterlife;
 use crate::connection::{Connection, Context};
 use crate::foreknown::Foreknown;
 use crate::intake::Verdict;
+use crate::now::Now;
 use crate::roster::Roster;
 use crate::{Closed, Evictions, Facts, Limits, Sink};
 
@@ -33,6 +35,7 @@ pub struct Table<S: Sink> {
     /// The account of the connections that are over.
     closed: Ledger,
     ring_full: Option<Timestamp>,
+    now: Now,
     strays: u64,
 }
 
@@ -51,6 +54,7 @@ impl<S: Sink> Table<S> {
             evictions: Evictions::default(),
             closed: Ledger::default(),
             ring_full: None,
+            now: Now::default(),
             strays: 0,
             limits,
         }
@@ -58,13 +62,14 @@ impl<S: Sink> Table<S> {
 
     /// Takes in an event, and delivers what it makes ready.
     pub fn push(&mut self, event: &Event<'_>, sink: &mut S) {
+        let now = self.now.tell(event.at);
         if let What::RingFull { .. } = event.what {
-            self.ring_full = self.ring_full.max(Some(event.at));
+            self.ring_full = self.ring_full.max(Some(now));
             return;
         }
         let (key, side) = event.tuple.connection();
         match &event.what {
-            What::Segment(segment) => self.segment(event, segment, &key, side, sink),
+            What::Segment(segment) => self.segment(event, segment, (&key, side), now, sink),
             What::Owner(owner) => match self.find(&key).and_then(|index| self.roster.get_mut(index)) {
                 Some(connection) => connection.facts.owners[side.index()] = Some(owner.clone()),
                 None => self.foreknown.owner(key, side, owner.clone()),
@@ -75,7 +80,7 @@ impl<S: Sink> Table<S> {
             },
             What::Exists => {
                 if self.find(&key).is_none() && !self.afterlife.has(&key) {
-                    let index = self.open(&key, event.at, sink);
+                    let index = self.open(&key, event.at, now, sink);
                     if let Some(connection) = self.roster.get_mut(index) {
                         connection.facts.witnessed[event.witness.source as usize] = true;
                     }
@@ -85,21 +90,22 @@ impl<S: Sink> Table<S> {
         }
     }
 
-    /// Gives up what has waited too long at `now`: holes that were acknowledged past or are too old,
+    /// Gives up what has waited too long at `now` (a time more than a minute away from the last one
+    /// known counts when it is told a second time): holes that were acknowledged past or are too old,
     /// and connections that are idle. To be called now and then, with the time of the newest event
     /// for a capture file and with the clock for a live host.
     pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
-        while let Some((_, index)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+        let now = self.now.tell(now);
+        let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
+        for (_, index) in mem::replace(&mut self.deadlines, later) {
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
-            let Some(connection) = self.roster.get_mut(index) else {
-                self.deadlines.pop_first();
-                continue;
-            };
+            let Some(connection) = self.roster.get_mut(index) else { continue };
+            connection.queued = None;
             connection.expire(now, context, sink);
             self.settle(index, sink);
         }
         while let Some(oldest) = self.roster.oldest()
-            && self.roster.get(oldest).is_some_and(|connection| self.is_idle(connection, now))
+            && self.roster.get(oldest).is_some_and(|connection| connection.facts.last_seen + self.limits.idle <= now)
         {
             self.evictions.idle += 1;
             self.close(oldest, Closed::Idle, sink);
@@ -159,46 +165,48 @@ impl<S: Sink> Table<S> {
         self.roster.iter().map(|(_, connection)| &connection.facts)
     }
 
-    fn segment(&mut self, event: &Event<'_>, segment: &Segment<'_>, key: &ConnectionKey, from: Side, sink: &mut S) {
+    fn segment(
+        &mut self,
+        event: &Event<'_>,
+        segment: &Segment<'_>,
+        (key, from): (&ConnectionKey, Side),
+        now: Timestamp,
+        sink: &mut S,
+    ) {
         let mut found = self.find(key);
         if let Some(index) = found
             && let Some(connection) = self.roster.get_mut(index)
+            && connection.queued.is_some_and(|deadline| deadline <= now)
         {
-            if is_idle(connection, &self.limits, event.at) {
-                self.evictions.idle += 1;
-                self.close(index, Closed::Idle, sink);
-                found = None;
-            } else if connection.queued.is_some_and(|deadline| deadline <= event.at) {
-                let context = Context { limits: &self.limits, ring_full: self.ring_full };
-                connection.expire(event.at, context, sink);
-                self.settle(index, sink);
-                found = self.find(key);
-            }
+            let context = Context { limits: &self.limits, ring_full: self.ring_full };
+            connection.expire(now, context, sink);
+            self.settle(index, sink);
+            found = self.find(key);
         }
         let mut index = match found {
             Some(index) => index,
             None => {
                 let grace = self.limits.grace;
                 // A reset of what is not known tells nothing.
-                if is_bare_reset(segment) || self.afterlife.claims(key, from, segment, event.at, grace) {
+                if segment.flags.has(Flags::RESET) || self.afterlife.claims(key, from, segment, now, grace) {
                     return;
                 }
-                self.open(key, event.at, sink)
+                self.open(key, event.at, now, sink)
             }
         };
         self.roster.touch(index);
         let Some(connection) = self.roster.get_mut(index) else { return };
-        match connection.take(event, segment, from, sink) {
+        match connection.take(event, segment, from, now, sink) {
             Verdict::Taken => {}
             Verdict::Stray => self.strays += 1,
             Verdict::Reused(suspect) => {
                 self.close(index, Closed::Reused, sink);
-                index = self.open(key, event.at, sink);
+                index = self.open(key, event.at, now, sink);
                 let Some(connection) = self.roster.get_mut(index) else { return };
                 if let Some((asker, sequence)) = suspect {
                     connection.resume(asker, sequence);
                 }
-                connection.take(event, segment, from, sink);
+                connection.take(event, segment, from, now, sink);
             }
         }
         self.settle(index, sink);
@@ -216,8 +224,7 @@ impl<S: Sink> Table<S> {
             {}
         }
         if connection.is_over() {
-            let how = connection.how_over();
-            self.close(index, how, sink);
+            self.close(index, Closed::Finished, sink);
         } else {
             self.account(index);
         }
@@ -260,10 +267,7 @@ impl<S: Sink> Table<S> {
             if connection.waiting() > before / 2 {
                 while connection.waiting() > 0 && connection.force(Cause::BufferLimit, context, sink) {}
             }
-            if connection.is_over() {
-                let how = connection.how_over();
-                self.close(index, how, sink);
-            } else if connection.held() > before / 2 {
+            if connection.is_over() || connection.held() > before / 2 {
                 self.close(index, Closed::Evicted, sink);
             } else {
                 self.account(index);
@@ -271,7 +275,7 @@ impl<S: Sink> Table<S> {
         }
     }
 
-    fn open(&mut self, key: &ConnectionKey, at: Timestamp, sink: &mut S) -> u32 {
+    fn open(&mut self, key: &ConnectionKey, at: Timestamp, now: Timestamp, sink: &mut S) -> u32 {
         while self.roster.len() >= self.limits.connections.max(1)
             && let Some(oldest) = self.roster.oldest()
         {
@@ -285,7 +289,7 @@ impl<S: Sink> Table<S> {
             initiator: None,
             from_start: [false; 2],
             first_seen: at,
-            last_seen: at,
+            last_seen: now,
             owners: [None, None],
             names: [None, None],
             witnessed: [false; 4],
@@ -299,6 +303,7 @@ impl<S: Sink> Table<S> {
         index
     }
 
+    /// Closes a connection, for this reason unless it is known how both its directions ended.
     fn close(&mut self, index: u32, why: Closed, sink: &mut S) {
         let Some(mut connection) = self.roster.remove(index) else { return };
         let hash = self.hasher.hash_one(connection.facts.key);
@@ -312,9 +317,10 @@ impl<S: Sink> Table<S> {
         let cause = if why == Closed::Evicted { Cause::Evicted } else { Cause::NotCaptured };
         let context = Context { limits: &self.limits, ring_full: self.ring_full };
         connection.flush(cause, context, sink);
+        let why = connection.how_over().unwrap_or(why);
         connection.facts.ledgers.iter().for_each(|ledger| self.closed.add(ledger));
         if matches!(why, Closed::Finished | Closed::Reset) {
-            self.afterlife.bury(&connection, why == Closed::Reset);
+            self.afterlife.bury(&connection);
         }
         let Connection { facts, state, .. } = *connection;
         sink.closed(&facts, state, why);
@@ -323,20 +329,12 @@ impl<S: Sink> Table<S> {
     #[inline]
     fn find(&self, key: &ConnectionKey) -> Option<u32> {
         let is_it = |index: &u32| self.roster.get(*index).is_some_and(|connection| connection.facts.key == *key);
+        // Mostly it is the one that was used last: its other direction, or a second witness.
+        if let Some(newest) = self.roster.newest().filter(is_it) {
+            return Some(newest);
+        }
         self.index.find(self.hasher.hash_one(key), is_it).copied()
     }
-
-    fn is_idle(&self, connection: &Connection<S::State>, now: Timestamp) -> bool {
-        is_idle(connection, &self.limits, now)
-    }
-}
-
-fn is_idle<State>(connection: &Connection<State>, limits: &Limits, now: Timestamp) -> bool {
-    connection.facts.last_seen + limits.idle <= now
-}
-
-fn is_bare_reset(segment: &Segment<'_>) -> bool {
-    segment.flags.has(Flags::RESET)
 }
 
 fn hash_of<State>(hasher: &DefaultHashBuilder, roster: &Roster<Connection<State>>, index: u32) -> u64 {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use l7trace_event::{Cause, Direction, Timestamp};
-use l7trace_protocol::{Chunk, End, Input, Message, Outbox, Output, OwnedChunk, Protocol, Settings, Start, Value};
+use l7trace_protocol::{
+    Chunk, End, Handshake, Input, Message, Outbox, Output, OwnedChunk, Parser, Protocol, Settings, Start, Value,
+};
 
 /// What went by, in the order in which it was seen. The time of a step is its index in
 /// microseconds, so that times do not depend on how a step is cut.
@@ -59,7 +61,22 @@ pub struct Heard {
 /// Feeds a script to a new parser of `protocol`. Each direction that does not end in the script
 /// ends with [`End::Unknown`].
 pub fn run(protocol: &dyn Protocol, settings: &Settings, from_start: bool, script: &[Step], chop: Chop) -> Heard {
-    let mut parser = protocol.parser(Start { from_start: [from_start; 2], settings, handshake: None });
+    feed(protocol.parser(Start { from_start: [from_start; 2], settings, handshake: None }), script, chop)
+}
+
+/// Feeds a script to a new parser of `protocol` that a switch led to.
+pub fn run_switched(
+    protocol: &dyn Protocol,
+    settings: &Settings,
+    handshake: Handshake,
+    script: &[Step],
+    chop: Chop,
+) -> Heard {
+    let start = Start { from_start: [true; 2], settings, handshake: Some(Box::new(handshake)) };
+    feed(protocol.parser(start), script, chop)
+}
+
+fn feed(mut parser: Box<dyn Parser>, script: &[Step], chop: Chop) -> Heard {
     let mut heard = Heard::default();
     let mut outbox = Outbox::default();
     let mut positions = [0u64; 2];

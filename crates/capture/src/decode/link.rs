@@ -41,7 +41,7 @@ impl fmt::Display for LinkType {
     }
 }
 
-/// Link types that [`read`] reads.
+/// Link types that `read` reads.
 const KNOWN: &[(u32, &str)] = &[
     (0, "NULL"),
     (1, "ETHERNET"),

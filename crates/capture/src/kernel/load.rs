@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 
 use aya::maps::{Map, MapData};
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use aya::programs::ProgramError;
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use l7trace_probes::{LOST, RING, WAKE_AT};
 
 use super::reader::LostCounters;
@@ -41,7 +42,9 @@ pub fn load<'a>(
     let processors = possible_processors()?;
 
     let mut loader = EbpfLoader::new();
-    loader.btf(btf).verifier_log_level(VerifierLogLevel::DISABLE);
+    // The verifier is asked for its log only where it refused a program: leave the level as it is,
+    // since asking with level 0 fails by itself and hides why.
+    loader.btf(btf);
     configure(&mut loader);
     let mut ebpf =
         load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| load_error(name, &error))?;
@@ -100,6 +103,23 @@ fn raise_memory_lock_limit() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
+/// Loads a program, once more where a signal came in between: the verifier then gives up (`EAGAIN`).
+///
+/// # Errors
+/// As [`load_error`] tells it.
+pub(crate) fn load_program(name: &str, mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), Error> {
+    const ATTEMPTS: usize = 5;
+    for attempt in 1.. {
+        match load() {
+            Ok(()) => break,
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.raw_os_error() == Some(libc::EAGAIN) && attempt < ATTEMPTS => {}
+            Err(error) => return Err(load_error(name, &error)),
+        }
+    }
+    Ok(())
+}
+
 /// What to tell of a program or an object that the kernel did not take.
 pub(crate) fn load_error(name: &str, error: &(dyn error::Error + 'static)) -> Error {
     Error::Failed(format!("cannot load the {name} programs into the kernel: {}{}", chain(error), advice(error)))
@@ -118,7 +138,18 @@ pub(crate) fn chain(error: &(dyn error::Error + 'static)) -> String {
         }
         next = error.source();
     }
-    text
+    shortened(&text)
+}
+
+/// A verifier's log may take megabytes; what matters is how it begins and how it ends.
+fn shortened(text: &str) -> String {
+    const HEAD: usize = 200;
+    const TAIL: usize = 1200;
+    let tail = text.len().saturating_sub(TAIL);
+    if tail <= HEAD {
+        return text.to_owned();
+    }
+    format!("{} […] {}", &text[..text.floor_char_boundary(HEAD)], &text[text.floor_char_boundary(tail)..])
 }
 
 /// What to do about an error of the kernel's, where there is something.
@@ -147,6 +178,13 @@ pub(crate) fn advice(error: &(dyn error::Error + 'static)) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_logs_are_shortened() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&format!("begin {}end", "é".repeat(5000)));
+        assert!(long.starts_with("begin ") && long.ends_with("end") && long.len() < 1500);
+    }
 
     #[test]
     fn ring_sizes_are_powers_of_two_within_bounds() {

@@ -13,7 +13,7 @@ mod ring;
 pub use clock::Clock;
 pub use frames::{Frame, frames};
 pub use load::{Loaded, load};
-pub(crate) use load::{advice, chain, load_error};
+pub(crate) use load::{advice, chain, load_program};
 pub use namespace::{Namespace, NetworkNamespace};
 pub use reader::Reader;
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};

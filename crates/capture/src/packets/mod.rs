@@ -89,7 +89,7 @@ fn load_filter(ebpf: &mut aya::Ebpf) -> Result<(), Error> {
     let missing = || Error::Failed("the committed eBPF object has no packets program".into());
     let filter: &mut SocketFilter =
         ebpf.program_mut(probe::PROGRAM).ok_or_else(missing)?.try_into().map_err(|_| missing())?;
-    filter.load().map_err(|error| kernel::load_error("packets", &error))
+    kernel::load_program("packets", || filter.load())
 }
 
 /// A bit for each port.

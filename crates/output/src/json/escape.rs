@@ -8,15 +8,21 @@ use crate::text::{Text, is_deceptive};
 /// the string is the same to whoever parses it, and harmless to whoever prints the line.
 pub(super) fn string(to: &mut Vec<u8>, bytes: &[u8]) {
     to.push(b'"');
-    let clean = clean_prefix(bytes);
-    if clean == bytes.len() {
+    inside(to, bytes);
+    to.push(b'"');
+}
+
+/// As [`string`], without the quotes.
+#[inline]
+pub(super) fn inside(to: &mut Vec<u8>, bytes: &[u8]) {
+    if is_clean(bytes) {
         to.extend_from_slice(bytes);
     } else {
         escape(to, bytes);
     }
-    to.push(b'"');
 }
 
+#[cold]
 fn escape(to: &mut Vec<u8>, bytes: &[u8]) {
     match Text::of(bytes) {
         Text::Utf8(text) => escape_utf8(to, text),
@@ -53,18 +59,43 @@ fn character(to: &mut Vec<u8>, character: char) {
     }
 }
 
+/// Whether all of it can be copied as it is.
+#[inline]
+fn is_clean(bytes: &[u8]) -> bool {
+    match bytes.as_rchunks::<WORD>() {
+        (rest, []) => !rest.iter().any(|byte| is_special(*byte)),
+        // The first word overlaps the second where the length is no multiple of a word's.
+        (_, words) => {
+            let first = bytes.first_chunk::<WORD>().is_some_and(|word| has_special(*word));
+            !words.iter().fold(first, |special, word| special | has_special(*word))
+        }
+    }
+}
+
 /// How many bytes, from the first on, can be copied as they are.
 fn clean_prefix(bytes: &[u8]) -> usize {
-    let mut clean = 0;
-    // Sixteen at a time, without a branch among them: the compiler makes vectors of it.
-    for block in bytes.as_chunks::<16>().0 {
-        if block.iter().fold(false, |special, byte| special | is_special(*byte)) {
-            break;
-        }
-        clean += 16;
-    }
+    let (words, _) = bytes.as_chunks::<WORD>();
+    let clean = WORD * words.iter().take_while(|word| !has_special(**word)).count();
     let rest = &bytes[clean..];
     clean + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
+/// Bytes that are looked at together.
+const WORD: usize = size_of::<u64>();
+
+/// [`is_special`] of any byte of a word: subtracting 1 (0x20) from each byte sets the high bit of
+/// those that were 0 (less than 0x20), and of none else unless one of these stands below it.
+#[inline]
+fn has_special(word: [u8; WORD]) -> bool {
+    const EACH: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = EACH * 0x80;
+    let word = u64::from_le_bytes(word);
+    let equals = |byte: u8| {
+        let zero = word ^ (EACH * u64::from(byte));
+        zero.wrapping_sub(EACH) & !zero
+    };
+    let control = word.wrapping_sub(EACH * 0x20) & !word;
+    (word | control | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH != 0
 }
 
 fn is_special(byte: u8) -> bool {
@@ -104,6 +135,17 @@ mod tests {
     fn what_is_not_utf8_is_latin1() {
         check(b"caf\xe9 \xff", r#""café ÿ""#);
         check(b"\xc3\xa9 \xe9", r#""Ã© é""#);
+    }
+
+    #[test]
+    fn a_word_is_special_where_one_of_its_bytes_is() {
+        for byte in 0..=u8::MAX {
+            for place in 0..WORD {
+                let mut word = *b"a~ !#[]^";
+                word[place] = byte;
+                assert_eq!(has_special(word), is_special(byte), "{byte:#x} at {place}");
+            }
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use l7trace_protocol::{Completeness, Field, Message, Note};
 
-use super::escape::string;
+use super::escape::{inside, string};
 use super::number::integer;
 use super::value::{base64, placeholder};
 use crate::disclose::{Disclosure, Shown};
@@ -50,23 +50,35 @@ pub(super) fn notes<'n>(to: &mut Vec<u8>, notes: impl Iterator<Item = &'n Note>)
 }
 
 fn fields(to: &mut Vec<u8>, message: &Message, fields: &[Field], disclosure: Disclosure) {
-    let mut lead: &[u8] = b"[[";
+    let mut lead = b"[[";
     for field in fields {
-        let (name, value) = disclosure.field(message, field);
         to.extend_from_slice(lead);
-        match name {
-            Some(name) => string(to, name),
-            None => to.extend_from_slice(b"null"),
+        match disclosure.field(message, field) {
+            // What nearly every field is.
+            (Some(name), Some(Shown::Plain(value))) => {
+                to.push(b'"');
+                inside(to, name);
+                to.extend_from_slice(b"\",\"");
+                inside(to, value);
+                to.push(b'"');
+            }
+            (name, value) => {
+                match name {
+                    Some(name) => string(to, name),
+                    None => to.extend_from_slice(b"null"),
+                }
+                to.push(b',');
+                match value {
+                    Some(Shown::Plain(value)) => string(to, value),
+                    Some(Shown::Redacted(length)) => placeholder(to, length),
+                    None => to.extend_from_slice(b"null"),
+                }
+            }
         }
-        to.push(b',');
-        match value {
-            Some(Shown::Plain(value)) => string(to, value),
-            Some(Shown::Redacted(length)) => placeholder(to, length),
-            None => to.extend_from_slice(b"null"),
-        }
-        lead = b"],[";
+        to.push(b']');
+        lead = b",[";
     }
-    to.extend_from_slice(if fields.is_empty() { b"[]" } else { b"]]" });
+    to.extend_from_slice(if fields.is_empty() { b"[]" } else { b"]" });
 }
 
 fn body(to: &mut Vec<u8>, message: &Message) {

@@ -1,6 +1,7 @@
 //! What a line says of its connection's two ends, spelled once for each state of a connection.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use l7trace_event::Process;
@@ -61,8 +62,23 @@ fn spell(to: &mut Vec<u8>, connection: &Connection) {
 /// `{"unix":…}` with the kernel's identity of that end.
 fn endpoint(to: &mut Vec<u8>, peer: &Peer) {
     if let Some(ip) = peer.endpoint.ip() {
-        // Writing to a vector does not fail.
-        let _ = write!(to, "{{\"ip\":\"{ip}\",\"port\":{}}}", peer.endpoint.port());
+        to.extend_from_slice(b"{\"ip\":\"");
+        match ip {
+            // A good deal faster than by its Display.
+            IpAddr::V4(ip) => {
+                let [first, rest @ ..] = ip.octets();
+                integer(to, first);
+                for octet in rest {
+                    to.push(b'.');
+                    integer(to, octet);
+                }
+            }
+            // Writing to a vector does not fail.
+            IpAddr::V6(ip) => drop(write!(to, "{ip}")),
+        }
+        to.extend_from_slice(b"\",\"port\":");
+        integer(to, peer.endpoint.port());
+        to.push(b'}');
         return;
     }
     match peer.name.as_deref().filter(|name| !name.is_empty()) {

@@ -46,7 +46,7 @@ const BYTES: usize = 6 + 2;
 const PROTOCOL: usize = 9 + 2;
 
 /// Lines do not get longer than this: the eye would lose its way.
-const WIDEST: usize = 220;
+pub(super) const WIDEST: usize = 220;
 const NARROWEST: usize = 20;
 
 impl Layout {
@@ -65,7 +65,7 @@ impl Layout {
         let route = (width >= 64).then(|| {
             let beyond = width.saturating_sub(80);
             let client_width = (if width < 76 { 8 } else { 9 } + beyond / 8).min(21);
-            let server_width = (if width < 76 { 10 } else { 13 } + beyond / 7).min(25);
+            let server_width = (if width < 76 { 10 } else { 13 } + beyond / 12).min(25);
             let route = Route {
                 client: left,
                 client_width,

@@ -7,6 +7,7 @@ use l7trace_exchange::Summary;
 
 use super::canvas::{Canvas, width};
 use super::color::Style;
+use super::layout::WIDEST;
 use super::sanitise::sanitised;
 use super::{ledger, units};
 
@@ -18,7 +19,7 @@ pub(super) fn write(summary: &Summary, columns: usize, canvas: &mut Canvas<'_>) 
     let rule = glyphs.rule.repeat(2);
     let title = format!("{rule} {} traced ", units::duration(summary.duration, glyphs));
     canvas.text(Style::Dim, &title);
-    let rest = columns.min(100).saturating_sub(width(&title));
+    let rest = columns.min(WIDEST).saturating_sub(width(&title));
     canvas.text(Style::Dim, &glyphs.rule.repeat(rest));
     canvas.end_line();
     let mut account = Account { canvas, columns };

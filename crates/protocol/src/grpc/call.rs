@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::deframer::Piece;
 use super::{Deframer, Framing, Schema, details, guess, percent, status, timeout};
 use crate::content::{self, Coding};
-use crate::{Completeness, Message, Span, Value};
+use crate::{Completeness, Field, Message, Span, Value};
 
 /// How a body of this content type frames messages; none where it is none of gRPC's.
 pub(crate) fn framing_of(content_type: &[u8]) -> Option<Framing> {
@@ -36,7 +36,13 @@ pub(crate) fn finish(
     body_limit: usize,
 ) {
     let told = |side: &Side<'_>| side.as_ref().and_then(|(message, _)| framing_of(message.header("content-type")?));
-    let Some(framing) = told(&request).or_else(|| told(&response)) else { return };
+    let says_status = || {
+        // Where neither head was seen, the trailers of gRPC are like no others.
+        let (message, _) = response.as_ref()?;
+        let is = |field: &Field| message.text_of(field.name) == Some(b"grpc-status");
+        message.trailers.iter().any(is).then_some(Framing::Plain)
+    };
+    let Some(framing) = told(&request).or_else(|| told(&response)).or_else(says_status) else { return };
     let method = request.as_ref().and_then(|(message, _)| path(message));
     let typed = request.as_ref().or(response.as_ref()).and_then(|(message, _)| message.header("content-type"));
     let is_json = typed.is_some_and(|value| value.windows(5).any(|part| part.eq_ignore_ascii_case(b"+json")));

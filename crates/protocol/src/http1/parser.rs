@@ -152,6 +152,11 @@ impl Http1Parser {
             let index = direction.index();
             match &mut self.readers[index].state {
                 State::Start => {
+                    if direction == Direction::ServerToClient && self.client_goes_first() {
+                        self.awaited = 0;
+                        self.server().state = State::Waiting;
+                        return;
+                    }
                     let goes_on = match direction {
                         Direction::ClientToServer => self.read_request(window, out),
                         Direction::ServerToClient => self.read_response(window, out),
@@ -309,6 +314,12 @@ impl Http1Parser {
             }
         };
         waits && !enough
+    }
+
+    /// Whether the client has requests to be read, held back until the response just read, that
+    /// the next response may answer.
+    fn client_goes_first(&self) -> bool {
+        matches!(self.readers[CLIENT].state, State::Waiting) && !self.must_wait(Direction::ClientToServer)
     }
 
     /// Whether a response whose server had read up to `read` comes before the request it answers,

@@ -28,15 +28,14 @@ impl Http1Parser {
         }
         let bytes = window.bytes();
         if !reader.scan.checked {
-            let Some(end) = reader.scan.first_line(bytes) else {
-                if bytes.len() > limit {
-                    return self.give_up_request(window, out);
-                }
+            let end = reader.scan.first_line(bytes);
+            if end.is_none_or(|end| end > limit) {
                 if !may_be_request_line(bytes) {
                     return self.lose_request(window, out);
                 }
-                return false;
-            };
+                return bytes.len() > limit && self.give_up_request(window, out);
+            }
+            let end = end.unwrap_or_default();
             match request_line(without_returns(&bytes[..end - 1])) {
                 Some(line) if line.version.is_some() => {}
                 Some(line) => match self.is_simple(line, bytes, end) {

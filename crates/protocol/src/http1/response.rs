@@ -35,7 +35,7 @@ impl Http1Parser {
             if !may_be_status_line(bytes) {
                 return self.read_bare_answer(window, out);
             }
-            let Some(end) = reader.scan.first_line(bytes) else {
+            let Some(end) = reader.scan.first_line(bytes).filter(|end| *end <= limit) else {
                 return bytes.len() > limit && self.give_up_response(window, out);
             };
             if status_line(without_returns(&bytes[..end - 1])).is_none() {

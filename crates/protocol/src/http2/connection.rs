@@ -153,7 +153,7 @@ impl Connection {
             }
             self.lingering.pop_front();
             if let Some(stream) = self.streams.get_mut(&id) {
-                if let Some(request) = &mut stream.request.message {
+                if let (None, Some(request)) = (&stream.cancelled, &mut stream.request.message) {
                     request.note("the answer ended before the request did");
                 }
                 self.close(id, &Over::Ended, out);
@@ -397,7 +397,7 @@ impl Connection {
         if let Tunnel::Open(nested) = &mut stream.tunnel {
             nested.end(direction, End::Closed, place.last.at, out);
         }
-        if stream.is_done() {
+        if stream.is_done() || stream.cancelled.is_some() {
             return self.close(id, &Over::Ended, out);
         }
         if direction == Direction::ClientToServer {
@@ -421,10 +421,18 @@ impl Connection {
 
     /// RST_STREAM.
     pub(super) fn reset(&mut self, direction: Direction, id: u32, code: u32, at: Mark, out: &mut Outbox) {
-        if self.streams.contains_key(&id) {
-            let name = error_code::name(code);
-            self.close(id, &Over::Reset { by: direction, code, name, at }, out);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let reset = Over::Reset { by: direction, code, name: error_code::name(code), at };
+        let pending = direction == Direction::ClientToServer
+            && stream.response.phase != Phase::Ended
+            && self.ended[Direction::ServerToClient.index()].is_none()
+            && matches!(stream.tunnel, Tunnel::None);
+        if !pending {
+            return self.close(id, &reset, out);
         }
+        // The answer may be on its way already: what came of it is worth knowing.
+        stream.cancelled.get_or_insert(Box::new(reset));
+        self.lingering.push_back((at.at, id));
     }
 
     /// GOAWAY.
@@ -503,7 +511,8 @@ impl Connection {
             return false;
         }
         if let Some(stream) = self.streams.get_mut(&id) {
-            return promised || stream.half(direction).phase != Phase::Ended;
+            let is_silent = direction == Direction::ClientToServer && stream.cancelled.is_some();
+            return promised || stream.half(direction).phase != Phase::Ended && !is_silent;
         }
         let pushed = id.is_multiple_of(2);
         let opener = usize::from(pushed);
@@ -532,6 +541,8 @@ impl Connection {
     fn close(&mut self, id: u32, over: &Over, out: &mut Outbox) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
         self.held -= stream.held;
+        let cancelled = stream.cancelled.take();
+        let over = cancelled.as_deref().unwrap_or(over);
         if self.closed.len() >= MOST_CLOSED {
             self.closed.pop_front();
         }

@@ -16,6 +16,8 @@ pub(super) struct Stream {
     pub(super) response: Half,
     /// What goes by after a CONNECT.
     pub(super) tunnel: Tunnel,
+    /// How the client gave it up, while its answer may still be on its way.
+    pub(super) cancelled: Option<Box<Over>>,
     /// What the stream was last counted to hold.
     pub(super) held: usize,
 }
@@ -78,7 +80,7 @@ pub(super) enum Over {
 
 impl Stream {
     pub(super) fn new(id: u32) -> Stream {
-        Stream { id, request: Half::new(), response: Half::new(), tunnel: Tunnel::None, held: 0 }
+        Stream { id, request: Half::new(), response: Half::new(), tunnel: Tunnel::None, cancelled: None, held: 0 }
     }
 
     /// The half that frames of this direction belong to.
@@ -243,6 +245,15 @@ impl Stream {
             Direction::ServerToClient => "server",
         };
         let note = format!("RST_STREAM by the {who}: {name}");
+        if self.response.phase == Phase::Ended && by == Direction::ClientToServer && self.request.phase == Phase::Ended
+        {
+            // The answer came in spite of it.
+            if let Some(response) = &mut self.response.message {
+                response.failed = true;
+                response.note(note);
+            }
+            return;
+        }
         if self.response.phase == Phase::Ended {
             // The answer was complete: what was reset is the rest of a request that nobody needed.
             if let Some(request) = &mut self.request.message {

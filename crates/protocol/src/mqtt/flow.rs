@@ -40,6 +40,7 @@ pub(super) struct Flow {
 }
 
 const UNSEEN: &str = "what this answers was sent before tracing, on an earlier connection, or in lost bytes";
+const RESUMED: &str = "its PUBLISH was sent before tracing, on an earlier connection, or in lost bytes";
 const UNASKED: &str = "answers nothing that was sent on this connection";
 
 impl Flow {
@@ -217,7 +218,10 @@ impl Flow {
         };
         if let Some(unseen) = self.opens.close_publish(direction, id).and_then(|open| open.unseen) {
             tell_steps(&unseen, &mut message);
-            return Some(self.unpaired(read, Some(id), message, false));
+            message.key = self.opens.alone();
+            message.fact("packet_id", u64::from(id));
+            message.note(RESUMED);
+            return Some(response(read, message));
         }
         message.key = key;
         Some(response(read, message))
@@ -263,7 +267,7 @@ impl Flow {
         tell_steps(&unseen, &mut message);
         message.key = self.opens.alone();
         message.fact("packet_id", publish.sent.key.id);
-        message.note(UNSEEN);
+        message.note(RESUMED);
         // A PUBREC answers; a PUBREL asks, and was not answered.
         if message.text_of(message.status) == Some(b"PUBREL") {
             message.role = Role::OneWay;

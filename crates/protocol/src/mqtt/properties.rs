@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn named_and_typed() {
         let bytes =
-            [&[23, 35, 0, 7, 11, 0x80, 1, 11, 2, 38, 0, 1][..], b"a", &[0, 1], b"b", &[38, 0, 0, 0, 1], b"c"].concat();
+            [&[21, 35, 0, 7, 11, 0x80, 1, 11, 2, 38, 0, 1][..], b"a", &[0, 1], b"b", &[38, 0, 0, 0, 1], b"c"].concat();
         let mut cursor = Cursor::new(&bytes);
         let properties = Properties::read(&mut cursor, Carrier::Packet(Kind::Publish)).unwrap();
         assert!(cursor.is_empty());

@@ -19,6 +19,8 @@ pub(super) fn recognise(sample: &Sample<'_>) -> Recognition {
     for side in Side::BOTH {
         match begins_with_connect(sample.side(side).bytes) {
             Ok(true) => return Recognition::Yes { client: side },
+            // A CONNECT of something else.
+            Ok(false) if sample.side(side).bytes.first() == Some(&0x10) => return Recognition::No,
             Ok(false) => {}
             Err(_) => more |= !sample.side(side).ended,
         }
@@ -111,7 +113,7 @@ mod tests {
     fn a_connect_suffices() {
         check(b"\x10\x0c\0\x04MQTT\x04", b"", A);
         check(b"", b"\x10\x0e\0\x06MQIsdp\x03", B);
-        check(b"\x10\x0c\0\x04MQTT\x83", b"", Recognition::No);
+        check(b"\x10\x0c\0\x04MQTT\x86\0\0\0\0\0", b"", Recognition::No);
         check(b"\x10\x0c\0\x04MQTT\x84", b"", A);
         check(b"\x10\x0c\0\x04MQ", b"", Recognition::More);
         check(b"\x10\x0c\0\x04AMQP\x04", b"", Recognition::No);
@@ -125,7 +127,7 @@ mod tests {
         check(b"\xc0\0", b"GET / HTTP/1.1\r\n", Recognition::No);
         check(b"\x82\x16\0\x01\0\x11house/bulbs/bulb1\x01", b"\x20\x02\0\0", A);
         check(b"\x32\x0c\0\x06topicX\0\x01hi", b"\x40\x02\0\x01", Recognition::Unoriented);
-        check(b"\x30\x84\x80\x00", b"\xd0\0", Recognition::No);
+        check(b"\x30\x01\x00", b"\xd0\0", Recognition::No);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use l7trace_event::Direction;
 
-use crate::{Mark, Message, Outbox, Role, Settings, Value};
+use crate::{Completeness, Mark, Message, Outbox, Role, Settings, Value};
 
 /// The most recipients whose own outcome is kept.
 const MOST_RECIPIENTS: usize = 1000;
@@ -23,6 +23,8 @@ const FIELDS: &[(&str, &str)] = &[
 /// A mail on its way.
 pub(super) struct Mail {
     pub(super) first: Mark,
+    /// Where what was seen of it last ends.
+    pub(super) last: Mark,
     sender: Vec<u8>,
     recipients: Vec<Recipient>,
     /// More recipients than are kept.
@@ -53,6 +55,7 @@ impl Mail {
     pub(super) fn new(sender: &[u8], first: Mark) -> Mail {
         Mail {
             first,
+            last: first,
             sender: sender.to_vec(),
             recipients: Vec::new(),
             uncounted: 0,
@@ -152,6 +155,9 @@ impl Mail {
         if let Some(code) = code {
             message.set_status(code.to_string().as_bytes());
             message.failed = code >= 400;
+        }
+        if message.status.is_none() {
+            message.completeness = Completeness::Unfinished;
         }
         if !self.ended {
             message.note("given up before the end of the message");

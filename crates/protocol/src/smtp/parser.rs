@@ -230,6 +230,7 @@ impl SmtpParser {
         let mut pending = Pending::new(id, command.kind, acknowledged, self.current);
         if let Some(mail) = self.current.and_then(|id| self.mails.get_mut(&id)) {
             mail.wire += request.bytes;
+            mail.last = request.last;
         }
         let mut holds = false;
         match command.kind {
@@ -238,6 +239,7 @@ impl SmtpParser {
                 let sender = command.resource.unwrap_or_default();
                 let mut mail = Mail::new(sender, request.first);
                 mail.wire = request.bytes;
+                mail.last = request.last;
                 self.mails.insert(id, mail);
                 self.current = Some(id);
                 pending.mail = Some(id);
@@ -359,6 +361,7 @@ impl SmtpParser {
         }
         if let Some(mail) = self.current.and_then(|id| self.mails.get_mut(&id)) {
             mail.wire += bytes;
+            mail.last = last;
         }
     }
 
@@ -750,7 +753,7 @@ impl SmtpParser {
     /// Mails that will never have a verdict.
     fn give_up_mails(&mut self, out: &mut Outbox) {
         for (_, mail) in std::mem::take(&mut self.mails) {
-            let last = mail.first;
+            let last = mail.last;
             out.push_mail(mail, None, last);
         }
         self.current = None;

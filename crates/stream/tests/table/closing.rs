@@ -123,9 +123,40 @@ fn a_connection_may_be_refused() {
 }
 
 #[test]
+fn who_goes_on_did_not_break_off() {
+    check_after(
+        steps![a(102, "").ack(503).rst(), a(102, "ask").ack(503), b(503, "answer").ack(105)],
+        &[
+            "1 A 1 end reset ack 2 at 5",
+            "1 B 2 end reset at 5",
+            "1 over reset",
+            r#"2 A 0 "ask" ack 0 at 6"#,
+            r#"2 B 0 "answer" ack 3 at 7"#,
+            "2 A 3 end…",
+            "2 B 6 end…",
+            "2 over open",
+        ],
+    );
+}
+
+#[test]
+fn a_reset_with_bytes_missing_before_it_is_one_at_the_end_of_the_trace_too() {
+    check_after(
+        steps![a(105, "late").ack(503), b(503, "").ack(103).rst()],
+        &[
+            "1 A 1 gap 3 not_captured at 5",
+            r#"1 A 4 "late" ack 2 at 5"#,
+            "1 A 8 end reset at 6",
+            "1 B 2 end reset ack 2 at 6",
+            "1 over reset",
+        ],
+    );
+}
+
+#[test]
 fn where_both_go_on_after_a_reset_it_was_not_theirs() {
     check_after(
-        steps![b(503, "").rst(), a(102, "one").ack(503), b(503, "two").ack(105), a(105, "three").ack(506)],
+        steps![b(503, "").rst(), a(102, "one").ack(503), b(504, "two").ack(105), a(105, "three").ack(507)],
         &[
             "1 A 1 end reset at 5",
             "1 B 2 end reset at 5",

@@ -156,3 +156,23 @@ fn joined_in_the_middle_something_older_may_still_come_first() {
         &[r#"1 A 0 "abcdefghij" ack 0 at 2"#, r#"1 A 10 "k" ack 0 at 3"#, "1 A 11 end…", "1 B 0 end…", "1 over open"],
     );
 }
+
+#[test]
+fn a_slow_witness_may_tell_of_what_was_long_ago() {
+    let long = 2_000_000_000u32;
+    check(
+        steps![
+            a(100, "").missing(long, l7trace_event::Cause::ZeroCopy).by(SourceKind::Syscalls, 0),
+            a(100, "old").by(SourceKind::Packets, 1),
+            a(103, "old").by(SourceKind::Packets, 1),
+            a(100 + long, "new").by(SourceKind::Syscalls, 0),
+        ],
+        &[
+            "1 A 0 gap 2000000000 zero_copy at 1",
+            r#"1 A 2000000000 "new" at 4"#,
+            "1 A 2000000003 end…",
+            "1 B 0 end…",
+            "1 over open",
+        ],
+    );
+}

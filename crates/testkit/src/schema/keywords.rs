@@ -66,7 +66,7 @@ fn of_structure(
         }
         "additionalProperties" => {
             for (name, member) in members() {
-                if !all.get("properties").is_some_and(|named| named.get(name).is_some()) {
+                if all.get("properties").is_none_or(|named| named.get(name).is_none()) {
                     check(rule, member, &format!("{at}/{name}"), errors);
                 }
             }

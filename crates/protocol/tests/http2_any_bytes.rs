@@ -1,0 +1,22 @@
+//! The fuzz targets' bodies on bytes made at random.
+
+use l7trace_testkit::fuzz;
+use proptest::prelude::*;
+
+proptest! {
+
+    #[test]
+    fn frames(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::http2(&bytes);
+    }
+
+    #[test]
+    fn header_blocks(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::hpack(&bytes);
+    }
+
+    #[test]
+    fn calls(bytes in proptest::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..300)) {
+        fuzz::grpc(&bytes);
+    }
+}
