@@ -75,7 +75,7 @@ impl Pipeline {
         }
         self.table.push(event, &mut self.tracker);
         if let What::Owner(process) = &event.what {
-            self.emitter().owner(event.tuple.source, process);
+            self.emitter().owner(event.tuple.source, process, event.witness.source);
         }
     }
 
