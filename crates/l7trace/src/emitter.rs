@@ -115,9 +115,10 @@ impl Receiver for Emitter {
             Record::Connection(connection) => {
                 let wanted = self.protocols.is_empty()
                     || connection.protocol.is_some_and(|name| self.protocols.iter().any(|wanted| wanted == name));
-                let owned = self.owners.as_mut().is_none_or(|owners| {
-                    owners.decide(&connection.connection, &connection.witnesses) == Some(true)
-                });
+                let owned = self
+                    .owners
+                    .as_mut()
+                    .is_none_or(|owners| owners.decide(&connection.connection, &connection.witnesses) == Some(true));
                 if wanted && owned {
                     self.write(record);
                 }

@@ -259,13 +259,6 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     assert_eq!((end_of(&mut child).code(), said.as_str()), (Some(0), ""));
 }
 
-/// Programs or maps in the kernel that a process holds.
-fn held_by(kind: &str, pid: u32) -> usize {
-    let output = Command::new("bpftool").args(["-j", kind, "show"]).output().expect("bpftool can be started");
-    let list: Value = serde_json::from_slice(&output.stdout).expect("bpftool prints JSON");
-    let held =
-        |entry: &&Value| entry["pids"].as_array().is_some_and(|pids| pids.iter().any(|holder| holder["pid"] == pid));
-    list.as_array().map_or(0, |list| list.iter().filter(held).count())
 /// The programs or maps in the kernel that a process holds, by their identities.
 fn held_by(kind: &str, pid: u32) -> Vec<u64> {
     let label = if kind == "prog" { "prog_id:" } else { "map_id:" };
