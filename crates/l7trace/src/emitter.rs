@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use l7trace_event::{Endpoint, Process};
+use l7trace_event::{Endpoint, Process, SourceKind};
 use l7trace_exchange::{Exchange, Kind, Receiver, Record, Statistics};
 use l7trace_output::Output;
 
@@ -72,7 +72,7 @@ impl Emitter {
         if !self.protocols.is_empty() && !self.protocols.iter().any(|name| name == protocol) {
             return;
         }
-        match self.owners.as_mut().map(|owners| owners.decide(&exchange.connection)) {
+        match self.owners.as_mut().map(|owners| owners.decide(&exchange.connection, &exchange.witnesses)) {
             Some(Some(false)) => return,
             Some(None) => {
                 let mut bytes = Vec::new();
@@ -95,9 +95,9 @@ impl Emitter {
     }
 
     /// The owner of an end is known now: what waited for that is written.
-    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process) {
+    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, teller: SourceKind) {
         if let Some(owners) = &mut self.owners {
-            owners.owner(end, process, self.writer.buffer());
+            owners.owner(end, process, teller, self.writer.buffer());
         }
     }
 
@@ -115,8 +115,10 @@ impl Receiver for Emitter {
             Record::Connection(connection) => {
                 let wanted = self.protocols.is_empty()
                     || connection.protocol.is_some_and(|name| self.protocols.iter().any(|wanted| wanted == name));
-                let owned =
-                    self.owners.as_mut().is_none_or(|owners| owners.decide(&connection.connection) == Some(true));
+                let owned = self
+                    .owners
+                    .as_mut()
+                    .is_none_or(|owners| owners.decide(&connection.connection, &connection.witnesses) == Some(true));
                 if wanted && owned {
                     self.write(record);
                 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use l7trace_event::{Endpoint, Process};
+use l7trace_event::{Endpoint, Process, SourceKind};
 use l7trace_exchange::Connection;
 
 use crate::cli::LiveArgs;
@@ -58,7 +58,11 @@ impl OwnerFilter {
     }
 
     /// Whether the connection is wanted; none where that cannot be told yet.
-    pub(crate) fn decide(&mut self, connection: &Connection) -> Option<bool> {
+    pub(crate) fn decide(&mut self, connection: &Connection, witnesses: &[SourceKind]) -> Option<bool> {
+        // What the syscalls source saw, the kernel has let pass; its process may be gone already.
+        if witnesses.contains(&SourceKind::Syscalls) {
+            return Some(true);
+        }
         let owners = [&connection.client.process, &connection.server.process];
         if owners.iter().copied().flatten().any(|process| self.wants(process)) {
             return Some(true);
@@ -78,8 +82,8 @@ impl OwnerFilter {
     }
 
     /// An owner is known now: gives what was held for its connections, if it is wanted.
-    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, release: &mut Vec<u8>) {
-        if self.held.is_empty() || !self.wants(process) {
+    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, teller: SourceKind, release: &mut Vec<u8>) {
+        if self.held.is_empty() || !(teller == SourceKind::Syscalls || self.wants(process)) {
             return;
         }
         let held_bytes = &mut self.held_bytes;

@@ -22,6 +22,9 @@ pub(crate) struct Pipeline {
     blind: Vec<Blind>,
 }
 
+/// How far event times may go back without the latest of them being doubted.
+const MOST_BACK: Duration = Duration::from_secs(60);
+
 /// How often, in event time, timeouts are looked at.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -65,13 +68,14 @@ impl Pipeline {
             self.first = Some(event.at);
             self.last = event.at;
         }
-        if event.at > self.last + TICK {
+        // A time far in the past takes back one far in the future, which was wrong.
+        if event.at > self.last + TICK || event.at + MOST_BACK < self.last {
             self.last = event.at;
             self.table.advance(event.at, &mut self.tracker);
         }
         self.table.push(event, &mut self.tracker);
         if let What::Owner(process) = &event.what {
-            self.emitter().owner(event.tuple.source, process);
+            self.emitter().owner(event.tuple.source, process, event.witness.source);
         }
     }
 

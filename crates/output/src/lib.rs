@@ -1,6 +1,6 @@
 //! Outputs over the same records. One file or folder each, one line each in [`FORMATS`].
 //!
-//! Whatever an output shows of a header field or a value goes through [`disclose`], the one place
+//! Whatever an output shows of a header field or a value goes through `disclose`, the one place
 //! that decides what is shown of a secret; a test holds every format of the registry to it.
 
 mod disclose;

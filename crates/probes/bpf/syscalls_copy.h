@@ -204,7 +204,10 @@ static __always_inline bool step(struct walk *walk)
 	return true;
 }
 
-/* Walks on; true where the walk is not over when this run's share of it is. */
+/*
+ * Walks on, in a program of its own, as the verifier counts every step; true where the walk is not
+ * over when this run's share of it is.
+ */
 static __always_inline bool walk_on(void)
 {
 	__u32 zero = 0;

@@ -152,6 +152,13 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 		return 0;
 	}
 	state = bpf_map_lookup_elem(&sockets, &key);
+	if (state && state->flags & SOCKET_DEAD) {
+		/* The dead do not change: another lives in its place. */
+		if (state->flags & SOCKET_TOLD)
+			tell_state(state, STATE_GONE, time, state->sent, state->received);
+		bpf_map_delete_elem(&sockets, &key);
+		state = NULL;
+	}
 	if (!state && !(from == TCP_SYN_RECV && to == TCP_ESTABLISHED))
 		return 0;
 	tcp = TCP_OF(sk);

@@ -115,7 +115,7 @@ int BPF_PROG(sock_send_length, struct sock *sk, int moved, int flags)
 {
 	if (moved <= 0)
 		moved_nothing(moved);
-	else if (transferred(sk, moved, flags, SENT) && walk_on())
+	else if (transferred(sk, moved, flags, SENT))
 		bpf_tail_call(ctx, &continue_send, 0);
 	return 0;
 }
@@ -139,7 +139,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
 	}
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
 		return 0;
-	if (transferred(sk, moved, flags, RECEIVED) && walk_on())
+	if (transferred(sk, moved, flags, RECEIVED))
 		bpf_tail_call(ctx, &continue_receive, 0);
 	return 0;
 }

@@ -205,7 +205,7 @@ int leave(struct exit_context *context)
 			return 0;
 		on = hand_up_call(sk, &begun.call, 0, &header, result, flags);
 	}
-	if (on && walk_on())
+	if (on)
 		bpf_tail_call(context, &continue_call, 0);
 	return 0;
 }

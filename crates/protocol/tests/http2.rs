@@ -1,7 +1,7 @@
 //! HTTP/2 as tables.
 
-use l7trace_event::Direction;
-use l7trace_protocol::{Protocol, Settings, by_name};
+use l7trace_event::{Direction, Timestamp};
+use l7trace_protocol::{Chunk, Handshake, Input, Message, Outbox, Output, Protocol, Role, Settings, Start, by_name};
 use l7trace_testkit::http2::{
     END_HEADERS, END_STREAM, PADDED, PREFACE, block, data, frame, goaway, headers, indexed_block, reset, settings,
     settings_ack, window_update,
@@ -243,6 +243,70 @@ fn what_the_end_cuts_off_says_so() {
         &Settings::default(),
         open,
         &["request 0/1 | Unfinished", "request 0/3 | Whole", "response 0/3 | Unfinished", "request 0/5 | Whole"],
+    );
+}
+
+#[test]
+fn the_request_of_an_upgrade_is_stream_1() {
+    let mut request = Box::new(Message::new("http1", Direction::ClientToServer, Role::Request));
+    request.set_operation(b"GET");
+    request.set_resource(b"/up");
+    request.add_header(Some(b"HTTP2-Settings"), Some(b"AAMAAABkAAQAAP__"), false);
+    request.body_bytes = Some(0);
+    let handshake = Some(Box::new(Handshake { request: Some(request), response: None }));
+    let start = Start { from_start: [true; 2], settings: &Settings::default(), handshake };
+    let mut parser = http2().parser(start);
+    let mut out = Outbox::default();
+    let said = [
+        (Direction::ServerToClient, settings(&[])),
+        (Direction::ClientToServer, [PREFACE, &settings(&[])].concat()),
+        (Direction::ServerToClient, headers(1, true, ok())),
+    ];
+    let mut positions = [70, 150];
+    for (direction, bytes) in &said {
+        let position = positions[direction.index()];
+        positions[direction.index()] += bytes.len() as u64;
+        let chunk =
+            Chunk { direction: *direction, position, at: Timestamp(1), acknowledged: None, input: Input::Bytes(bytes) };
+        parser.push(chunk, &mut out);
+    }
+    let heard: Vec<_> = out
+        .take()
+        .into_iter()
+        .map(|output| match output {
+            Output::Message(message) => line_of(&message),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[0].starts_with("http2 c>s request 0/1 op=GET res=/up"), "{}", heard[0]);
+    assert!(heard[0].contains("Whole") && heard[0].contains("facts=[stream=1]"), "{}", heard[0]);
+    assert!(heard[1].starts_with("http2 s>c response 0/1 op=- res=- st=200"), "{}", heard[1]);
+}
+
+#[test]
+fn a_tunnel_is_read_as_what_it_turns_out_to_be() {
+    let connect = block(&[(":method", "CONNECT"), (":authority", "b:80")]);
+    // HTTP/2 once more, within a stream.
+    let inner = [PREFACE.to_vec(), settings(&[]), headers(1, true, get("/inner"))].concat();
+    let answer = [settings(&[]), headers(1, true, ok())].concat();
+    check(
+        http2(),
+        &Settings::default(),
+        &script([
+            client(headers(3, false, connect)),
+            server(headers(3, false, block(&[(":status", "200")]))),
+            client(data(3, false, &inner[..30])),
+            client(data(3, false, &inner[30..])),
+            server(data(3, true, answer)),
+            client(data(3, true, "")),
+        ]),
+        &[
+            "0/3 op=CONNECT res=b:80",
+            "0/3 | st=200",
+            "c>s request | /1 op=GET res=/inner | Whole | facts=[stream=1]",
+            "s>c response | /1 op=- | st=200 | Whole",
+        ],
     );
 }
 

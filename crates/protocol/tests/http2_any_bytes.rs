@@ -4,7 +4,6 @@ use l7trace_testkit::fuzz;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn frames(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {

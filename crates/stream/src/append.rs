@@ -18,7 +18,7 @@ impl<State> Connection<State> {
         heard: Timestamp,
         sink: &mut S,
     ) {
-        let flags = segment.flags;
+        let (flags, now) = (segment.flags, self.facts.last_seen);
         let direction = &mut self.directions[from.index()];
         if !direction.known {
             direction.begin(0);
@@ -37,7 +37,7 @@ impl<State> Connection<State> {
         let received = event.witness.source == SourceKind::Syscalls && event.witness.place == 1;
         match (received, direction.speaker) {
             (true, Speaker::Unknown) if !direction.ended && (says_something || flags.has(Flags::END)) => {
-                direction.waiting(event.at, heard).keep_provisional(Provisional {
+                direction.waiting(now, heard).keep_provisional(Provisional {
                     stamp,
                     bytes: segment.bytes.into(),
                     missing: segment.missing,
@@ -65,7 +65,7 @@ impl<State> Connection<State> {
             self.release_provisional(Side::B, sink);
             self.break_off(from, stamp, heard);
         }
-        self.finish_taking(event.at, sink);
+        self.finish_taking(sink);
     }
 
     /// The receiver's account counts from now on: the sender's did not come. Tells whether there was

@@ -17,7 +17,7 @@ impl<State> Connection<State> {
 
     fn deadline_of(&self, side: Side, limits: &Limits) -> Option<Timestamp> {
         let waiting = self.directions[side.index()].waiting.as_ref()?;
-        let provisional = waiting.provisional.first().map(|one| one.stamp.at + limits.grace);
+        let provisional = waiting.provisional.first().map(|one| self.heard_by(one.stamp.at) + limits.grace);
         let front = match self.front(side) {
             Front::Hole(_, since) => {
                 let known_lost = earlier(waiting.passed().map(|passed| passed.at), self.closing);
@@ -29,6 +29,11 @@ impl<State> Connection<State> {
             Front::Nothing => None,
         };
         earlier(provisional, front)
+    }
+
+    /// When it came that a witness says came at `at`: not after the connection was last heard of.
+    pub(crate) fn heard_by(&self, at: Timestamp) -> Timestamp {
+        at.min(self.facts.last_seen)
     }
 
     /// Gives up what has waited long enough at `now`.
@@ -51,7 +56,7 @@ impl<State> Connection<State> {
     ) -> bool {
         let limits = context.limits;
         let Some(waiting) = &self.directions[side.index()].waiting else { return false };
-        if waiting.provisional.first().is_some_and(|one| is_due(one.stamp.at, limits.grace, now)) {
+        if waiting.provisional.first().is_some_and(|one| is_due(self.heard_by(one.stamp.at), limits.grace, now)) {
             return self.release_provisional(side, sink);
         }
         match self.front(side) {

@@ -223,8 +223,8 @@ impl<State> Connection<State> {
         }
         match waiting.first() {
             Some((_, piece)) => match piece.content {
-                Content::Bytes(_) => Front::Blocked(piece.stamp.at),
-                Content::Missing { .. } => Front::Missing(piece.stamp.at),
+                Content::Bytes(_) => Front::Blocked(self.heard_by(piece.stamp.at)),
+                Content::Missing { .. } => Front::Missing(self.heard_by(piece.stamp.at)),
             },
             None if direction.end.is_some() => {
                 Front::Blocked(waiting.end_stamp.map_or(waiting.since, |stamp| stamp.at))

@@ -25,10 +25,11 @@ impl<State> Connection<State> {
         event: &Event<'_>,
         segment: &Segment<'_>,
         from: Side,
+        now: Timestamp,
         sink: &mut S,
     ) -> Verdict {
         let heard = self.facts.last_seen;
-        self.facts.last_seen = heard.max(event.at);
+        self.facts.last_seen = heard.max(now);
         self.facts.witnessed[event.witness.source as usize] = true;
         let flags = segment.flags;
         if flags.has(Flags::CLIENT) {
@@ -65,7 +66,7 @@ impl<State> Connection<State> {
             Place::Elsewhere => return Verdict::Reused(None),
         };
         self.note_witness(event, from, heard);
-        let acknowledged = segment.acknowledged.and_then(|sequence| self.acknowledge(from, sequence, event.at, heard));
+        let acknowledged = segment.acknowledged.and_then(|sequence| self.acknowledge(from, sequence, heard));
         let stamp = Stamp { at: event.at, witness: event.witness, acknowledged };
         if !segment.bytes.is_empty() || segment.missing > 0 {
             self.place(from, start, segment, stamp, heard, sink);
@@ -75,17 +76,17 @@ impl<State> Connection<State> {
             self.end(from, end, stamp, heard);
         }
         self.count_seen(from);
-        self.finish_taking(event.at, sink);
+        self.finish_taking(sink);
         Verdict::Taken
     }
 
     /// Delivers what a segment made ready.
     #[inline]
-    pub(crate) fn finish_taking<S: Sink<State = State>>(&mut self, at: Timestamp, sink: &mut S) {
+    pub(crate) fn finish_taking<S: Sink<State = State>>(&mut self, sink: &mut S) {
         let [a, b] = &self.directions;
         if a.waiting.is_some() || b.waiting.is_some() || a.end.is_some() || b.end.is_some() {
             if self.closing.is_none() && a.end.is_some() && b.end.is_some() {
-                self.closing = Some(at);
+                self.closing = Some(self.facts.last_seen);
             }
             self.settle(sink);
         }
@@ -127,11 +128,12 @@ impl<State> Connection<State> {
     /// Notes who saw this direction.
     #[inline]
     pub(crate) fn note_witness(&mut self, event: &Event<'_>, from: Side, heard: Timestamp) {
+        let now = self.facts.last_seen;
         let direction = &mut self.directions[from.index()];
         if !direction.witnessed {
             direction.witnessed = true;
             if direction.hole().is_some() {
-                direction.waiting(event.at, heard);
+                direction.waiting(now, heard);
             }
         }
         match direction.witness {
@@ -144,8 +146,8 @@ impl<State> Connection<State> {
     /// Takes in that `reader` has read the other direction up to `sequence`; gives that position
     /// where it can be believed.
     #[inline]
-    pub(crate) fn acknowledge(&mut self, reader: Side, sequence: u32, at: Timestamp, heard: Timestamp) -> Option<u64> {
-        let several = self.several;
+    pub(crate) fn acknowledge(&mut self, reader: Side, sequence: u32, heard: Timestamp) -> Option<u64> {
+        let (several, at) = (self.several, self.facts.last_seen);
         let direction = &mut self.directions[reader.other().index()];
         if !direction.known {
             return Some(direction.begin(sequence));
@@ -234,9 +236,10 @@ impl<State> Connection<State> {
         }
         if bytes_end < end {
             let cause = segment.cause.unwrap_or(Cause::NotCaptured);
+            let now = self.facts.last_seen;
             let direction = &mut self.directions[from.index()];
             let missing_from = bytes_end.max(direction.next);
-            direction.waiting(stamp.at, heard).keep_missing(missing_from, end, cause, stamp);
+            direction.waiting(now, heard).keep_missing(missing_from, end, cause, stamp);
         }
     }
 
@@ -258,14 +261,14 @@ impl<State> Connection<State> {
             let [direction, other] = self.pair(from);
             let reached = other.has_reached(stamp.acknowledged);
             let next = direction.next;
-            let waiting = direction.waiting(stamp.at, heard);
+            let waiting = direction.waiting(now, heard);
             let (vacant, until) = waiting.vacancy(at, end).unwrap_or((end, end));
             if at < vacant {
                 self.seen_again(from, at, vacant, stamp, sink);
             }
             if vacant < until {
                 let part = &bytes[(vacant - start) as usize..(until - start) as usize];
-                let waiting = self.directions[from.index()].waiting(stamp.at, heard);
+                let waiting = self.directions[from.index()].waiting(now, heard);
                 if vacant == next && reached {
                     waiting.found(vacant, until);
                     waiting.since = waiting.since.max(now);
@@ -292,11 +295,12 @@ impl<State> Connection<State> {
     /// Takes in where the direction ends. Of several such places the first is believed, and none
     /// before bytes that are there.
     pub(crate) fn end(&mut self, from: Side, position: u64, stamp: Stamp, heard: Timestamp) {
+        let now = self.facts.last_seen;
         let direction = &mut self.directions[from.index()];
         if direction.ended || direction.end.is_some() || position < direction.extent {
             return;
         }
-        finish(direction, End { position, ending: Ending::Closed }, stamp, heard);
+        finish(direction, End { position, ending: Ending::Closed }, stamp, (now, heard));
     }
 
     /// The connection breaks off, if it is one of its ends that says so and no stranger: the
@@ -313,16 +317,17 @@ impl<State> Connection<State> {
             return Verdict::Stray;
         }
         self.note_witness(event, from, heard);
-        let acknowledged = segment.acknowledged.and_then(|sequence| self.acknowledge(from, sequence, event.at, heard));
+        let acknowledged = segment.acknowledged.and_then(|sequence| self.acknowledge(from, sequence, heard));
         let stamp = Stamp { at: event.at, witness: event.witness, acknowledged };
         self.break_off(from, stamp, heard);
         Side::BOTH.into_iter().for_each(|side| self.count_seen(side));
-        self.finish_taking(event.at, sink);
+        self.finish_taking(sink);
         Verdict::Taken
     }
 
     /// Both directions end where they are, since `from` says so.
     pub(crate) fn break_off(&mut self, from: Side, stamp: Stamp, heard: Timestamp) {
+        let now = self.facts.last_seen;
         for side in Side::BOTH {
             let direction = &mut self.directions[side.index()];
             if direction.ended || direction.end.is_some() {
@@ -333,9 +338,9 @@ impl<State> Connection<State> {
                 _ => direction.extent,
             };
             let acknowledged = stamp.acknowledged.filter(|_| side == from);
-            finish(direction, End { position, ending: Ending::Reset }, Stamp { acknowledged, ..stamp }, heard);
+            finish(direction, End { position, ending: Ending::Reset }, Stamp { acknowledged, ..stamp }, (now, heard));
         }
-        self.closing.get_or_insert(stamp.at);
+        self.closing.get_or_insert(now);
         self.reset_by = Some(from);
     }
 
@@ -359,11 +364,11 @@ impl<State> Connection<State> {
     }
 }
 
-fn finish(direction: &mut Direction, end: End, stamp: Stamp, heard: Timestamp) {
+fn finish(direction: &mut Direction, end: End, stamp: Stamp, (now, heard): (Timestamp, Timestamp)) {
     direction.end = Some(end);
     direction.extent = direction.extent.max(end.position);
     direction.acknowledged = direction.acknowledged.min(end.position);
-    direction.waiting(stamp.at, heard).end_stamp = Some(stamp);
+    direction.waiting(now, heard).end_stamp = Some(stamp);
 }
 
 /// Whether a direction that is not known yet seems to begin with a keep-alive probe: one byte of

@@ -13,6 +13,7 @@ mod facts;
 mod foreknown;
 mod handshake;
 mod intake;
+mod now;
 mod roster;
 mod sink;
 mod table;

@@ -9,6 +9,7 @@ use crate::afterlife::Afterlife;
 use crate::connection::{Connection, Context};
 use crate::foreknown::Foreknown;
 use crate::intake::Verdict;
+use crate::now::Now;
 use crate::roster::Roster;
 use crate::{Closed, Evictions, Facts, Limits, Sink};
 
@@ -34,6 +35,7 @@ pub struct Table<S: Sink> {
     /// The account of the connections that are over.
     closed: Ledger,
     ring_full: Option<Timestamp>,
+    now: Now,
     strays: u64,
 }
 
@@ -52,6 +54,7 @@ impl<S: Sink> Table<S> {
             evictions: Evictions::default(),
             closed: Ledger::default(),
             ring_full: None,
+            now: Now::default(),
             strays: 0,
             limits,
         }
@@ -59,13 +62,14 @@ impl<S: Sink> Table<S> {
 
     /// Takes in an event, and delivers what it makes ready.
     pub fn push(&mut self, event: &Event<'_>, sink: &mut S) {
+        let now = self.now.tell(event.at);
         if let What::RingFull { .. } = event.what {
-            self.ring_full = self.ring_full.max(Some(event.at));
+            self.ring_full = self.ring_full.max(Some(now));
             return;
         }
         let (key, side) = event.tuple.connection();
         match &event.what {
-            What::Segment(segment) => self.segment(event, segment, &key, side, sink),
+            What::Segment(segment) => self.segment(event, segment, (&key, side), now, sink),
             What::Owner(owner) => match self.find(&key).and_then(|index| self.roster.get_mut(index)) {
                 Some(connection) => connection.facts.owners[side.index()] = Some(owner.clone()),
                 None => self.foreknown.owner(key, side, owner.clone()),
@@ -76,7 +80,7 @@ impl<S: Sink> Table<S> {
             },
             What::Exists => {
                 if self.find(&key).is_none() && !self.afterlife.has(&key) {
-                    let index = self.open(&key, event.at, sink);
+                    let index = self.open(&key, event.at, now, sink);
                     if let Some(connection) = self.roster.get_mut(index) {
                         connection.facts.witnessed[event.witness.source as usize] = true;
                     }
@@ -86,10 +90,12 @@ impl<S: Sink> Table<S> {
         }
     }
 
-    /// Gives up what has waited too long at `now`: holes that were acknowledged past or are too old,
+    /// Gives up what has waited too long at `now` (a time more than a minute away from the last one
+    /// known counts when it is told a second time): holes that were acknowledged past or are too old,
     /// and connections that are idle. To be called now and then, with the time of the newest event
     /// for a capture file and with the clock for a live host.
     pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
+        let now = self.now.tell(now);
         let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
         for (_, index) in mem::replace(&mut self.deadlines, later) {
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
@@ -99,7 +105,7 @@ impl<S: Sink> Table<S> {
             self.settle(index, sink);
         }
         while let Some(oldest) = self.roster.oldest()
-            && self.roster.get(oldest).is_some_and(|connection| self.is_idle(connection, now))
+            && self.roster.get(oldest).is_some_and(|connection| connection.facts.last_seen + self.limits.idle <= now)
         {
             self.evictions.idle += 1;
             self.close(oldest, Closed::Idle, sink);
@@ -159,46 +165,48 @@ impl<S: Sink> Table<S> {
         self.roster.iter().map(|(_, connection)| &connection.facts)
     }
 
-    fn segment(&mut self, event: &Event<'_>, segment: &Segment<'_>, key: &ConnectionKey, from: Side, sink: &mut S) {
+    fn segment(
+        &mut self,
+        event: &Event<'_>,
+        segment: &Segment<'_>,
+        (key, from): (&ConnectionKey, Side),
+        now: Timestamp,
+        sink: &mut S,
+    ) {
         let mut found = self.find(key);
         if let Some(index) = found
             && let Some(connection) = self.roster.get_mut(index)
+            && connection.queued.is_some_and(|deadline| deadline <= now)
         {
-            if is_idle(connection, &self.limits, event.at) {
-                self.evictions.idle += 1;
-                self.close(index, Closed::Idle, sink);
-                found = None;
-            } else if connection.queued.is_some_and(|deadline| deadline <= event.at) {
-                let context = Context { limits: &self.limits, ring_full: self.ring_full };
-                connection.expire(event.at, context, sink);
-                self.settle(index, sink);
-                found = self.find(key);
-            }
+            let context = Context { limits: &self.limits, ring_full: self.ring_full };
+            connection.expire(now, context, sink);
+            self.settle(index, sink);
+            found = self.find(key);
         }
         let mut index = match found {
             Some(index) => index,
             None => {
                 let grace = self.limits.grace;
                 // A reset of what is not known tells nothing.
-                if is_bare_reset(segment) || self.afterlife.claims(key, from, segment, event.at, grace) {
+                if segment.flags.has(Flags::RESET) || self.afterlife.claims(key, from, segment, now, grace) {
                     return;
                 }
-                self.open(key, event.at, sink)
+                self.open(key, event.at, now, sink)
             }
         };
         self.roster.touch(index);
         let Some(connection) = self.roster.get_mut(index) else { return };
-        match connection.take(event, segment, from, sink) {
+        match connection.take(event, segment, from, now, sink) {
             Verdict::Taken => {}
             Verdict::Stray => self.strays += 1,
             Verdict::Reused(suspect) => {
                 self.close(index, Closed::Reused, sink);
-                index = self.open(key, event.at, sink);
+                index = self.open(key, event.at, now, sink);
                 let Some(connection) = self.roster.get_mut(index) else { return };
                 if let Some((asker, sequence)) = suspect {
                     connection.resume(asker, sequence);
                 }
-                connection.take(event, segment, from, sink);
+                connection.take(event, segment, from, now, sink);
             }
         }
         self.settle(index, sink);
@@ -267,7 +275,7 @@ impl<S: Sink> Table<S> {
         }
     }
 
-    fn open(&mut self, key: &ConnectionKey, at: Timestamp, sink: &mut S) -> u32 {
+    fn open(&mut self, key: &ConnectionKey, at: Timestamp, now: Timestamp, sink: &mut S) -> u32 {
         while self.roster.len() >= self.limits.connections.max(1)
             && let Some(oldest) = self.roster.oldest()
         {
@@ -281,7 +289,7 @@ impl<S: Sink> Table<S> {
             initiator: None,
             from_start: [false; 2],
             first_seen: at,
-            last_seen: at,
+            last_seen: now,
             owners: [None, None],
             names: [None, None],
             witnessed: [false; 4],
@@ -327,18 +335,6 @@ impl<S: Sink> Table<S> {
         }
         self.index.find(self.hasher.hash_one(key), is_it).copied()
     }
-
-    fn is_idle(&self, connection: &Connection<S::State>, now: Timestamp) -> bool {
-        is_idle(connection, &self.limits, now)
-    }
-}
-
-fn is_idle<State>(connection: &Connection<State>, limits: &Limits, now: Timestamp) -> bool {
-    connection.facts.last_seen + limits.idle <= now
-}
-
-fn is_bare_reset(segment: &Segment<'_>) -> bool {
-    segment.flags.has(Flags::RESET)
 }
 
 fn hash_of<State>(hasher: &DefaultHashBuilder, roster: &Roster<Connection<State>>, index: u32) -> u64 {

@@ -133,11 +133,12 @@ impl SyscallsDecoder {
             if state.what & bit != 0 {
                 tell(direction, flags);
                 socket.ended[direction] = true;
+                socket.ended[1] |= flags == Flags::RESET;
             }
         }
         if state.what & state::GONE != 0 {
             // Nobody is left here to see the peer's end. Where the peer is traced as well, it tells.
-            let over = socket.ended[1] || state.what & (state::SENT_RESET | state::RECEIVED_RESET) != 0;
+            let over = socket.ended[1];
             if !over && !self.sockets.knows_peer(tuple) {
                 each(&segment(at, RECEIVER, tuple.reversed(), positions[1], Flags::END));
             }

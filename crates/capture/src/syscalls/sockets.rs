@@ -18,7 +18,7 @@ pub(super) struct Socket {
     pub(super) flags: u8,
     /// For a Unix socket.
     pub(super) unix: Option<End>,
-    /// Whether the end or reset of what it sent, and of what it received, was told.
+    /// Whether the end of what it sent, and of what it received, was told.
     pub(super) ended: [bool; 2],
     /// When it was last used, in ticks of the table.
     used: u64,

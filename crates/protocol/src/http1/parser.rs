@@ -475,3 +475,12 @@ impl Http1Parser {
 fn last_time(feed: &Feed, otherwise: Timestamp) -> Timestamp {
     if feed.held() == 0 { otherwise } else { feed.time_of(feed.end() - 1) }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_idle_connection_is_small() {
+        // A hundred thousand of them take 64 MB.
+        assert!(size_of::<super::Http1Parser>() <= 640, "{} bytes", size_of::<super::Http1Parser>());
+    }
+}

@@ -112,6 +112,7 @@ pub(super) fn is_version_1(version: &[u8]) -> bool {
 }
 
 /// Whether a byte may stand in a method or a field name (RFC 9110, section 5.6.2).
+#[inline]
 pub(super) fn is_token(byte: u8) -> bool {
     matches!(
         byte,
@@ -120,18 +121,21 @@ pub(super) fn is_token(byte: u8) -> bool {
 }
 
 /// Space within a line. Servers take vertical tabs, form feeds and lone carriage returns for it too.
+#[inline]
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
 }
 
 /// The line that begins `bytes`, without its line end, and how long it is with it; none where its
 /// end is not there. Any number of carriage returns belong to the line end.
+#[inline]
 pub(super) fn line_of(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = memchr(b'\n', bytes)?;
     Some((without_returns(&bytes[..end]), end + 1))
 }
 
 /// The same bytes without the carriage returns at their end.
+#[inline]
 pub(super) fn without_returns(line: &[u8]) -> &[u8] {
     match line {
         [rest @ .., b'\r'] if rest.last() != Some(&b'\r') => rest,
@@ -149,6 +153,7 @@ pub(super) fn last_line(bytes: &[u8]) -> usize {
 }
 
 /// The part without space at its ends.
+#[inline]
 pub(super) fn trim(line: &[u8], (mut from, mut to): Part) -> Part {
     while from < to && is_space(line[from]) {
         from += 1;

@@ -105,8 +105,10 @@ fn script(bytes: &[u8]) -> (Vec<Step>, bool) {
             5 => steps.push(Step::Bytes(direction, data(stream, kind & 0x80 != 0, content))),
             kind => {
                 let flags = content.first().copied().unwrap_or_default();
-                steps
-                    .push(Step::Bytes(direction, frame(kind - 6, flags, stream, content.get(1..).unwrap_or_default())));
+                steps.push(Step::Bytes(
+                    direction,
+                    frame(kind.saturating_sub(6), flags, stream, content.get(1..).unwrap_or_default()),
+                ));
             }
         }
     }

@@ -5,6 +5,7 @@ use super::Malformed;
 ///
 /// Twelve bits are looked up at once, which hold two symbols of most texts; codes longer than that
 /// (none of printable text but `<`, `{` and their like) are found by their length.
+#[inline]
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
     // The shortest code has five bits; a lookup may write one byte beyond what it decoded.
     let most = coded.len() * 8 / 5 + 2;
@@ -20,54 +21,97 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed
         bits |= u64::from_be_bytes(*eight) >> held;
         next += ((63 - held) / 8) as usize;
         held |= 56;
-        while held >= LOOKUP_BITS {
+        // At least 56 bits are there for four lookups of 12: a loop that ends now here, now there
+        // costs more than a symbol.
+        for _ in 0..4 {
             let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
-            if entry.count == 0 {
+            if entry.count() == 0 {
+                if held >= LONGEST {
+                    let (symbol, length) = long_symbol(bits)?;
+                    *out.get_mut(written).ok_or(Malformed::Huffman)? = symbol;
+                    written += 1;
+                    bits <<= length;
+                    held -= length;
+                }
                 break;
             }
             // Both bytes are written, whether or not the second one counts.
             let Some(place) = out.get_mut(written..written + 2) else { return Err(Malformed::Huffman) };
-            place.copy_from_slice(&entry.symbols);
-            written += usize::from(entry.count);
-            bits <<= entry.bits;
-            held -= u32::from(entry.bits);
-        }
-        if held >= LONGEST {
-            let (symbol, length) = long_symbol(bits)?;
-            *out.get_mut(written).ok_or(Malformed::Huffman)? = symbol;
-            written += 1;
-            bits <<= length;
-            held -= length;
+            place.copy_from_slice(&entry.symbols());
+            written += entry.count();
+            bits <<= entry.bits();
+            held -= entry.bits();
         }
     }
-    for byte in &coded[next..] {
-        // At most 63 - 8 bits are held here, as fewer than 8 bytes are left and 30 bits suffice
-        // for any symbol.
-        bits |= u64::from(*byte) << (56 - held);
-        held += 8;
-        while held >= LONGEST {
-            (bits, held) = one_symbol(bits, held, out, &mut written)?;
+    tail(coded, next, bits, held, out, written)
+}
+
+/// Decodes the last bytes, from `next` on: fewer than eight, and the `held` bits before them (at
+/// most 55).
+#[inline]
+fn tail(
+    coded: &[u8],
+    next: usize,
+    mut bits: u64,
+    mut held: u32,
+    out: &mut [u8],
+    mut written: usize,
+) -> Result<usize, Malformed> {
+    let mut left = coded.len() - next;
+    // The last bytes, left-aligned, followed by ones: what a padding looks like.
+    let mut rest = match coded.last_chunk::<8>() {
+        Some(eight) => u64::from_be_bytes(*eight).checked_shl(64 - 8 * left as u32).unwrap_or(0),
+        None => {
+            let mut eight = [0; 8];
+            eight[..left].copy_from_slice(&coded[next..]);
+            u64::from_be_bytes(eight)
         }
-    }
+    } | u64::MAX.checked_shr(8 * left as u32).unwrap_or(0);
+    bits &= !u64::MAX.checked_shr(held).unwrap_or(0);
+    bits |= rest >> held;
     loop {
-        // What is left may be padding: fewer than eight ones.
-        if held < 8 && bits >> (64 - held.max(1)) == (1 << held.max(1)) - 1 || held == 0 {
-            return Ok(written);
+        // As many whole bytes as there is room for.
+        let taken = left.min(((64 - held) / 8) as usize);
+        held += 8 * taken as u32;
+        left -= taken;
+        rest = if taken == 8 { u64::MAX } else { rest << (8 * taken) | ((1 << (8 * taken)) - 1) };
+        while held >= LONGEST || left == 0 {
+            if left == 0 && held < 8 {
+                // Padding: fewer than eight bits, all ones, as are all bits behind them.
+                return if bits == u64::MAX { Ok(written) } else { short_tail(bits, held, out, written) };
+            }
+            let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
+            if entry.count() > 0 && entry.bits() <= held {
+                let Some(place) = out.get_mut(written..written + 2) else { return Err(Malformed::Huffman) };
+                place.copy_from_slice(&entry.symbols());
+                written += entry.count();
+                bits = bits << entry.bits() | ((1 << entry.bits()) - 1);
+                held -= entry.bits();
+            } else {
+                (bits, held) = one_symbol(bits, held, out, &mut written)?;
+            }
         }
-        (bits, held) = one_symbol(bits, held, out, &mut written)?;
+        bits &= !(u64::MAX >> held);
+        bits |= rest >> held;
     }
 }
 
-/// Decodes one symbol of the `held` bits: what is left of them.
+/// What is left is fewer than eight bits and not only ones: one symbol more, and padding.
+fn short_tail(bits: u64, held: u32, out: &mut [u8], mut written: usize) -> Result<usize, Malformed> {
+    let (bits, _) = one_symbol(bits, held, out, &mut written)?;
+    if bits == u64::MAX { Ok(written) } else { Err(Malformed::Huffman) }
+}
+
+/// Decodes one symbol of the `held` bits, behind which there are ones: what is left of them.
 fn one_symbol(bits: u64, held: u32, out: &mut [u8], written: &mut usize) -> Result<(u64, u32), Malformed> {
     let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
     let (symbol, length) =
-        if entry.count == 0 { long_symbol(bits)? } else { (entry.symbols[0], u32::from(entry.first_bits)) };
+        if entry.count() == 0 { long_symbol(bits)? } else { (entry.symbols()[0], entry.first_bits()) };
     // A code that needs bits beyond the end was no code but wrong padding.
     let left = held.checked_sub(length).ok_or(Malformed::Huffman)?;
     *out.get_mut(*written).ok_or(Malformed::Huffman)? = symbol;
     *written += 1;
-    Ok((bits << length, left))
+    Ok((bits << length | ((1 << length) - 1), left))
 }
 
 /// The symbol, of more than [`LOOKUP_BITS`] bits, that `bits` begin with, and its length. EOS must
@@ -86,15 +130,35 @@ fn long_symbol(bits: u64) -> Result<(u8, u32), Malformed> {
 const LOOKUP_BITS: u32 = 12;
 const LONGEST: u32 = 30;
 
+/// Two symbols, and from bit 16 on, four bits each: how many symbols (0 where the code is longer
+/// than the lookup), what the first takes, what all of them take.
 #[derive(Clone, Copy)]
-struct Lookup {
-    symbols: [u8; 2],
-    /// How many symbols: 0 where the code is longer than the lookup.
-    count: u8,
-    /// What the first symbol takes.
-    first_bits: u8,
-    /// What all of them take.
-    bits: u8,
+struct Lookup(u32);
+
+impl Lookup {
+    const fn new(symbols: [u8; 2], count: u32, first_bits: u32, bits: u32) -> Lookup {
+        Lookup(symbols[0] as u32 | (symbols[1] as u32) << 8 | count << 16 | first_bits << 20 | bits << 24)
+    }
+
+    #[inline]
+    fn symbols(self) -> [u8; 2] {
+        [self.0 as u8, (self.0 >> 8) as u8]
+    }
+
+    #[inline]
+    fn count(self) -> usize {
+        (self.0 >> 16 & 15) as usize
+    }
+
+    #[inline]
+    fn first_bits(self) -> u32 {
+        self.0 >> 20 & 15
+    }
+
+    #[inline]
+    fn bits(self) -> u32 {
+        self.0 >> 24
+    }
 }
 
 static LOOKUP: [Lookup; 1 << LOOKUP_BITS] = lookup_table();
@@ -136,23 +200,23 @@ const fn codes() -> Codes {
 
 const fn lookup_table() -> [Lookup; 1 << LOOKUP_BITS] {
     let codes = codes();
-    let mut table = [Lookup { symbols: [0; 2], count: 0, first_bits: 0, bits: 0 }; 1 << LOOKUP_BITS];
+    let mut table = [Lookup(0); 1 << LOOKUP_BITS];
     let mut index = 0;
     while index < table.len() {
-        let mut entry = table[index];
-        while entry.count < 2 {
-            let (symbol, length) = short_symbol(&codes, index as u32, LOOKUP_BITS - entry.bits as u32);
+        let (mut symbols, mut count, mut first_bits, mut bits) = ([0; 2], 0, 0, 0);
+        while count < 2 {
+            let (symbol, length) = short_symbol(&codes, index as u32, LOOKUP_BITS - bits);
             if length == 0 {
                 break;
             }
-            entry.symbols[entry.count as usize] = symbol;
-            entry.bits += length;
-            if entry.count == 0 {
-                entry.first_bits = length;
+            symbols[count as usize] = symbol;
+            bits += length as u32;
+            if count == 0 {
+                first_bits = length as u32;
             }
-            entry.count += 1;
+            count += 1;
         }
-        table[index] = entry;
+        table[index] = Lookup::new(symbols, count, first_bits, bits);
         index += 1;
     }
     table

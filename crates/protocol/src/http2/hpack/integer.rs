@@ -5,12 +5,14 @@ use super::Malformed;
 ///
 /// Integers beyond 2³¹ - 1 and encodings of more than six bytes are malformed: nothing in HTTP/2
 /// needs them.
+#[inline]
 pub(super) fn decode(bytes: &[u8], prefix_bits: u32) -> Result<(usize, usize), Malformed> {
     let mask = ((1u16 << prefix_bits) - 1) as u8;
     let first = bytes.first().ok_or(Malformed::Truncated)? & mask;
-    if first < mask {
-        return Ok((usize::from(first), 1));
-    }
+    if first < mask { Ok((usize::from(first), 1)) } else { long(bytes, mask) }
+}
+
+fn long(bytes: &[u8], mask: u8) -> Result<(usize, usize), Malformed> {
     let mut value = u64::from(mask);
     for (index, byte) in bytes.iter().enumerate().skip(1) {
         if index > 5 {

@@ -68,6 +68,7 @@ impl Table {
     }
 
     /// What stands at an index, counted from 0 for the newest entry.
+    #[inline]
     pub(super) fn find(&self, index: usize) -> Found {
         if index < self.entries.len() {
             Found::Entry(index)
@@ -79,12 +80,14 @@ impl Table {
     }
 
     /// The name of the entry at this place.
+    #[inline]
     pub(super) fn name(&self, place: usize) -> Option<&[u8]> {
         let entry = self.entries.get(place).filter(|entry| entry.name_known)?;
         self.texts.get(entry.name())
     }
 
     /// The value of the entry at this place.
+    #[inline]
     pub(super) fn value(&self, place: usize) -> Option<&[u8]> {
         let entry = self.entries.get(place).filter(|entry| entry.value_known)?;
         self.texts.get(entry.value())
@@ -92,6 +95,7 @@ impl Table {
 
     /// Adds an entry, and lets those go that certainly go for it (section 4.4). With `keep_texts`
     /// unset its texts are not kept: it counts as not known.
+    #[inline]
     pub(super) fn insert(&mut self, name: Name<'_>, value: &[u8], keep_texts: bool) {
         let start = self.texts.len();
         let (name_length, mut name_known) = match name {
@@ -163,6 +167,7 @@ impl Table {
         self.older_unseen = false;
     }
 
+    #[inline]
     fn evict(&mut self) {
         while self.floor > self.capacity {
             self.drop_oldest();

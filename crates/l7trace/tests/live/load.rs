@@ -1,0 +1,172 @@
+//! Known ids in number: none is missed, none told twice.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::thread;
+
+use l7trace_testkit::netns::{Running, TestNamespace, eventually};
+use l7trace_testkit::skip;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::check::{Report, check_ledger, ended_well, id, response_id};
+use crate::tracer::{MODES, Mode, Traced, Tracer};
+
+const CONNECTIONS: usize = 8;
+const REQUESTS: usize = 1_250;
+const SHORT: usize = 1_000;
+
+/// nginx with one worker, in the foreground, answering with the id that was asked for.
+pub(crate) struct Nginx {
+    running: Running,
+    /// The worker's process.
+    pub(crate) worker: u32,
+    folder: PathBuf,
+}
+
+impl Nginx {
+    /// Starts it on port 80; none where the machine has none.
+    pub(crate) fn start(namespace: &TestNamespace, files: &[(&str, Vec<u8>)]) -> Option<Nginx> {
+        if !skip::has_program("nginx") {
+            skip::skip(thread::current().name().unwrap_or("a test"), "needs nginx");
+            return None;
+        }
+        let folder = std::env::temp_dir().join(namespace.name());
+        fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        for (name, bytes) in files {
+            fs::write(folder.join(name), bytes).expect("it can be written");
+        }
+        let configuration = folder.join("nginx.conf");
+        let here = folder.display();
+        let text = format!(
+            "user root; worker_processes 1; daemon off; pid {here}/pid; error_log {here}/error.log;
+             events {{ worker_connections 512; }}
+             http {{ access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path {here}/body;
+               proxy_temp_path {here}/p; fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;
+               add_header X-Id $request_uri;
+               server {{ listen 80; root {here};
+                 location /id/ {{ return 200 \"{}\"; }} }} }}",
+            "x".repeat(1_000)
+        );
+        fs::write(&configuration, text).expect("it can be written");
+        let running = namespace.start("nginx", &["-c", &configuration.display().to_string()]);
+        let listens = || namespace.run(|| TcpStream::connect("127.0.0.1:80").is_ok());
+        assert!(eventually(listens), "nginx does not listen: {:?}", fs::read_to_string(folder.join("error.log")));
+        let master = fs::read_to_string(folder.join("pid")).expect("nginx writes its pid");
+        let master = master.trim();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("nginx runs");
+        let worker = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a worker");
+        Some(Nginx { running, worker, folder })
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Killed, it would leave its worker.
+        if let Some(pid) = i32::try_from(self.running.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = self.running.0.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Sends requests one after another on one connection; bytes moved.
+fn ask(connection: usize, requests: usize) -> u64 {
+    let mut stream = TcpStream::connect("127.0.0.1:80").expect("nginx listens");
+    stream.set_nodelay(true).expect("a socket");
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor is left"));
+    let mut moved = 0;
+    for request in 0..requests {
+        let text = format!("GET /id/{connection}/{request} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        stream.write_all(text.as_bytes()).expect("nginx reads");
+        moved += text.len() as u64;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            moved += reader.read_line(&mut line).expect("nginx answers") as u64;
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = value.trim().parse().expect("a number");
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("nginx answers");
+        moved += length as u64;
+    }
+    moved
+}
+
+/// Every id once, its own response, and with syscalls the right process at both ends.
+fn check_ids(report: &mut Report, mode: &Mode, traced: &Traced, worker: u32, ids: &[String]) {
+    let mut told: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for exchange in traced.exchanges() {
+        told.entry(id(exchange).unwrap_or_default()).or_default().push(exchange);
+    }
+    let mut missing = 0;
+    for id in ids {
+        let Some(lines) = told.remove(id.as_str()) else {
+            missing += 1;
+            continue;
+        };
+        let line = lines[0];
+        report.equal(format!("lines of {id}"), lines.len(), 1);
+        let right = line["outcome"] == "complete" && line["status"] == "200" && response_id(line) == Some(id);
+        let body = line["response"]["body_bytes"] == 1_000;
+        let ends =
+            !mode.syscalls || (line["process"]["pid"] == worker && line["peer_process"]["pid"] == std::process::id());
+        if !(right && body && ends) {
+            report.wrong(format!("worker {worker}: {line}"));
+        }
+    }
+    report.equal("missing ids", missing, 0);
+    report.equal("lines beyond them", told.len(), 0);
+}
+
+fn run(mode: &Mode) {
+    let Some(namespace) = TestNamespace::create() else { return };
+    let Some(nginx) = Nginx::start(&namespace, &[]) else { return };
+    let tracer = Tracer::start(&namespace, mode, &[]);
+    let (busy, short) = namespace.run(|| {
+        let busy: u64 = thread::scope(|scope| {
+            let threads: Vec<_> = (0..CONNECTIONS).map(|i| scope.spawn(move || ask(i, REQUESTS))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it asks")).sum()
+        });
+        let short: u64 = (0..SHORT).map(|i| ask(1_000 + i, 1)).sum();
+        (busy, short)
+    });
+    let traced = tracer.stop();
+    let mut report = Report::new(mode.name);
+    ended_well(&mut report, &traced);
+    let ids = (0..CONNECTIONS).flat_map(|c| (0..REQUESTS).map(move |i| (c, i)));
+    let ids = ids.chain((0..SHORT).map(|i| (1_000 + i, 0)));
+    let ids: Vec<String> = ids.map(|(connection, request)| format!("/id/{connection}/{request}")).collect();
+    check_ids(&mut report, mode, &traced, nginx.worker, &ids);
+    check_ledger(&mut report, &traced, busy + short);
+    report.finish();
+}
+
+#[test]
+fn ten_thousand_ids_by_packets() {
+    run(&MODES[0]);
+}
+
+#[test]
+fn ten_thousand_ids_by_the_sock_engine() {
+    run(&MODES[1]);
+}
+
+#[test]
+fn ten_thousand_ids_by_the_tracepoints_engine() {
+    run(&MODES[2]);
+}
+
+#[test]
+fn ten_thousand_ids_by_packets_and_syscalls() {
+    run(&MODES[3]);
+}
