@@ -1,6 +1,7 @@
 //! WebSocket as browsers and servers speak it.
 
 mod broken;
+mod carried;
 mod compressed;
 mod frames;
 mod plain;
