@@ -50,6 +50,8 @@ pub static LIVE: &[Kind] =
 /// Where a source has no such name or cannot be opened; for `auto` where none can.
 pub fn open(options: &Options) -> Result<Vec<Source>, Error> {
     let mut names: Vec<&str> = options.sources.iter().map(String::as_str).collect();
+    // The best witness first: the command lets it speak first as well.
+    names.sort_by_key(|name| LIVE.iter().position(|kind| kind.name == *name));
     names.dedup();
     if names.is_empty() || names == ["auto"] {
         return open_best(options).map(|source| vec![source]);

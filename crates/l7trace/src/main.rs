@@ -2,6 +2,7 @@
 
 mod cli;
 mod emitter;
+mod merge;
 mod owner_filter;
 mod pipeline;
 mod read;

@@ -9,6 +9,7 @@ use l7trace_exchange::{Receiver, Record, Summary, Tracker};
 use l7trace_stream::Table;
 
 use crate::emitter::Emitter;
+use crate::merge::Merge;
 use crate::recording::Recording;
 
 /// Takes events; what comes of them goes to the emitter.
@@ -16,6 +17,8 @@ pub(crate) struct Pipeline {
     table: Table<Tracker<Emitter>>,
     tracker: Tracker<Emitter>,
     recording: Option<Recording>,
+    /// Where there are several sources.
+    merge: Option<Merge>,
     first: Option<Timestamp>,
     last: Timestamp,
     ring_full: (u64, u64),
@@ -38,6 +41,7 @@ impl Pipeline {
             table,
             tracker,
             recording,
+            merge: None,
             first: None,
             last: Timestamp::default(),
             ring_full: (0, 0),
@@ -46,13 +50,34 @@ impl Pipeline {
     }
 
     /// Takes all events of a batch.
-    pub(crate) fn batch(&mut self, decoder: &mut dyn Decoder, batch: &Batch) {
-        decoder.decode(batch, &mut |event| self.event(event));
+    pub(crate) fn batch(&mut self, source: usize, decoder: &mut dyn Decoder, batch: &Batch) {
+        match self.merge.take() {
+            None => decoder.decode(batch, &mut |event| self.event(event)),
+            Some(mut merge) => {
+                decoder.decode(batch, &mut |event| merge.push(source, event));
+                self.merge = Some(merge);
+            }
+        }
         for warning in decoder.warnings() {
             eprintln!("l7trace: {warning}");
         }
         for blind in decoder.blind() {
             self.note_blind(blind);
+        }
+    }
+
+    /// So many sources are to be merged by time.
+    pub(crate) fn merge(&mut self, sources: usize) {
+        if sources > 1 {
+            self.merge = Some(Merge::new(sources, self.recording.is_some()));
+        }
+    }
+
+    /// Takes the merged events whose time has come; all of them where no time is given.
+    fn release(&mut self, now: Option<Timestamp>) {
+        if let Some(mut merge) = self.merge.take() {
+            merge.release(now, &mut |event| self.event(event));
+            self.merge = Some(merge);
         }
     }
 
@@ -99,6 +124,7 @@ impl Pipeline {
 
     /// Time goes by, whether or not anything happens (live only).
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.release(Some(now));
         self.table.advance(now, &mut self.tracker);
     }
 
@@ -121,6 +147,7 @@ impl Pipeline {
 
     /// Ends every connection, writes the summary and waits until all is written.
     pub(crate) fn finish(mut self, decoders: &[Box<dyn Decoder>]) -> anyhow::Result<Summary> {
+        self.release(None);
         self.table.finish(&mut self.tracker);
         let mut summary = Summary {
             duration: self.first.map_or(0, |first| self.last.since(first)),

@@ -15,7 +15,7 @@ pub(crate) fn read(arguments: &ReadArgs) -> anyhow::Result<()> {
     loop {
         batch.clear();
         let filled = source.tap.fill(&mut batch, Duration::from_millis(100));
-        pipeline.batch(source.decoder.as_mut(), &batch);
+        pipeline.batch(0, source.decoder.as_mut(), &batch);
         pipeline.flush();
         if filled? == Filled::End || pipeline.emitter().is_done() {
             break;

@@ -59,7 +59,8 @@ pub(crate) struct Live {
 
 impl Live {
     /// Starts a thread for each tap, and says that everything is attached.
-    pub(crate) fn start(sources: Vec<Source>, pipeline: Pipeline, arguments: &LiveArgs) -> Live {
+    pub(crate) fn start(sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
+        pipeline.merge(sources.len());
         let (to, batches) = sync_channel(QUEUE);
         let spare = Arc::new(Mutex::new(Vec::new()));
         let drain = Arc::new(AtomicBool::new(false));
@@ -110,7 +111,7 @@ impl Live {
     }
 
     fn take(&mut self, index: usize, mut batch: Batch) {
-        self.pipeline.batch(self.decoders[index].as_mut(), &batch);
+        self.pipeline.batch(index, self.decoders[index].as_mut(), &batch);
         batch.clear();
         if let Ok(mut spare) = self.spare.lock() {
             spare.push(batch);

@@ -85,7 +85,9 @@ impl SyscallsDecoder {
             flags: if data.received { opposite(role) } else { role },
         };
         let (tuple, witness) = if data.received { (socket.tuple.reversed(), RECEIVER) } else { (socket.tuple, SENDER) };
-        each(&Event { at, witness, tuple, what: What::Segment(segment), packet: None });
+        if is_connected(tuple) {
+            each(&Event { at, witness, tuple, what: What::Segment(segment), packet: None });
+        }
         Some(())
     }
 
@@ -97,7 +99,7 @@ impl SyscallsDecoder {
         let at = self.clock.utc(facts.time);
         let (socket, news) = self.sockets.learn(facts);
         let tuple = socket.tuple;
-        if facts.flags & facts::EXISTS != 0 {
+        if facts.flags & facts::EXISTS != 0 && is_connected(tuple) {
             each(&Event { at, witness: SENDER, tuple, what: What::Exists, packet: None });
         }
         if let Some(owner) = news {
@@ -108,6 +110,12 @@ impl SyscallsDecoder {
     fn state(&mut self, state: &State, each: Each<'_>) -> Option<()> {
         let at = self.clock.utc(state.time);
         let (socket, pairs) = self.sockets.find(state.id)?;
+        if !is_connected(socket.tuple) {
+            if state.what & state::GONE != 0 {
+                self.sockets.forget(state.id);
+            }
+            return None;
+        }
         let role = role(socket.flags);
         let mut positions = [state.sent, state.received];
         if let Some(end) = &socket.unix
@@ -242,4 +250,9 @@ fn printable(name: &[u8]) -> Option<Arc<str>> {
         path => text(path),
     };
     (!text.is_empty()).then(|| text.into())
+}
+
+/// Whether both ends have a port: a socket that has let go of its connection has none.
+fn is_connected(tuple: Tuple) -> bool {
+    [tuple.source, tuple.destination].iter().all(|end| end.is_unix() || end.port() != 0)
 }
