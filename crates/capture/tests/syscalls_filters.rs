@@ -121,13 +121,13 @@ fn a_cgroup_and_what_is_below() {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let Some(root) = mounts.lines().find_map(|line| line.split(' ').nth(1).filter(|_| line.contains(" cgroup2 ")))
     else {
-        eprintln!("SKIPPED a_cgroup_and_what_is_below: cgroup2 is not mounted");
+        l7trace_testkit::skip::skip("a_cgroup_and_what_is_below", "cgroup2 is not mounted");
         return;
     };
     let parent = PathBuf::from(root).join(format!("l7-syscalls-{}", std::process::id()));
     let child = parent.join("below");
     if let Err(error) = fs::create_dir_all(&child) {
-        eprintln!("SKIPPED a_cgroup_and_what_is_below: {}: {error}", child.display());
+        l7trace_testkit::skip::skip("a_cgroup_and_what_is_below", &format!("{}: {error}", child.display()));
         return;
     }
     let wanted = |namespace: &TestNamespace, program: &Path| {

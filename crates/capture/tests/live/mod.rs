@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,8 @@ pub fn possible(test: &str) -> bool {
     if root && kernel && tools {
         return true;
     }
-    eprintln!(
-        "SKIPPED {test}: it needs root ({root}), /sys/kernel/btf/vmlinux ({kernel}), ip, nsenter and gcc ({tools})"
-    );
+    let needs = format!("it needs root ({root}), /sys/kernel/btf/vmlinux ({kernel}), ip, nsenter and gcc ({tools})");
+    l7trace_testkit::skip::skip(test, &needs);
     false
 }
 
@@ -93,7 +92,13 @@ impl Drop for Running {
 pub fn compiled(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/programs").join(name).with_extension("c");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    run(Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&program).arg(&source));
+    // Tests of one process share the program: it is built once, and not while another runs it.
+    static BUILT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(&program) {
+        run(Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&program).arg(&source));
+        built.push(program.clone());
+    }
     program
 }
 
