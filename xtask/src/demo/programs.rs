@@ -200,8 +200,9 @@ fn mobile(end: Instant) -> anyhow::Result<()> {
 /// Downloads a megabyte, and asks for a report that fails, each on a connection of its own.
 fn job(end: Instant) -> anyhow::Result<()> {
     while Instant::now() < end {
-        sleep(Duration::from_millis(1200));
-        Asker::connect(FILES)?.ask(&request("GET", "/catalogue.bin", "static.shop.example", "", ""), SOON)?;
+        sleep(Duration::from_millis(600));
+        let download = request("GET", "/catalogue.bin", "static.shop.example", "", "");
+        Asker::connect(FILES)?.ask(&download, Duration::from_millis(700))?;
         Asker::connect(API)?.ask(&request("GET", "/report", "api.shop.example", "", ""), SOON)?;
         Asker::connect(API)?.ask(&request("GET", "/nothing-here", "api.shop.example", "", ""), SOON)?;
     }
