@@ -114,7 +114,7 @@ impl SyscallsDecoder {
             if state.what & state::GONE != 0 {
                 self.sockets.forget(state.id);
             }
-            return None;
+            return Some(());
         }
         let role = role(socket.flags);
         let mut positions = [state.sent, state.received];
