@@ -10,7 +10,7 @@ use l7trace_event::{
 /// An event, written by a test. Its methods change one thing each.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// When; none: [`push_all`] and its like give it the time of its place in the list.
+    /// When; none: `push_all` and its like give it the time of its place in the list.
     pub at: Option<Timestamp>,
     /// Who saw it.
     pub witness: Witness,
