@@ -57,8 +57,13 @@ impl Nginx {
         assert!(eventually(listens), "nginx does not listen: {:?}", fs::read_to_string(folder.join("error.log")));
         let master = fs::read_to_string(folder.join("pid")).expect("nginx writes its pid");
         let master = master.trim();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("nginx runs");
-        let worker = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a worker");
+        let mut worker = None;
+        eventually(|| {
+            let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+            worker = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+            worker.is_some()
+        });
+        let worker = worker.expect("a worker");
         Some(Nginx { running, worker, folder })
     }
 }
