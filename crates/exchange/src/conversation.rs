@@ -98,7 +98,7 @@ impl Conversation {
                         let start = Start { from_start: by_direction, settings: &options.settings, handshake: None };
                         let speaking = Speech::Speaking(protocol.parser(start));
                         let Speech::Recognising(held) = std::mem::replace(&mut self.speech, speaking) else { return };
-                        held.replay(|earlier, _| self.push(facts, earlier, options, emit));
+                        held.replay(|earlier| self.push(facts, earlier, options, emit));
                         self.push(facts, delivery, options, emit);
                     }
                 }

@@ -126,7 +126,7 @@ impl Recogniser {
     }
 
     /// What was held, in order, to be told to the protocol that was found.
-    pub(crate) fn replay(self, mut tell: impl FnMut(Delivery<'_>, Side)) {
+    pub(crate) fn replay(self, mut tell: impl FnMut(Delivery<'_>)) {
         for entry in &self.entries {
             let what = match entry.what {
                 Told::Bytes(from, to) => match self.sides[entry.from.index()].bytes.get(from..to) {
@@ -144,7 +144,7 @@ impl Recogniser {
                 acknowledged: entry.acknowledged,
                 what,
             };
-            tell(delivery, entry.from);
+            tell(delivery);
         }
     }
 

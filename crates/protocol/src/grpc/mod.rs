@@ -31,6 +31,3 @@ pub trait Schema: std::fmt::Debug + Send + Sync {
     /// A message of this full type name (`google.rpc.ErrorInfo`).
     fn typed(&self, name: &str, bytes: &[u8]) -> Option<Result<Value, String>>;
 }
-
-#[cfg(test)]
-mod tests;
