@@ -1,7 +1,6 @@
 //! The road from events to output.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use l7trace_capture::{Batch, Decoder};
 use l7trace_event::{Blind, Event, Timestamp, What};
@@ -19,17 +18,11 @@ pub(crate) struct Pipeline {
     recording: Option<Recording>,
     /// Where there are several sources.
     merge: Option<Merge>,
-    first: Option<Timestamp>,
-    last: Timestamp,
+    /// The first and the last time that was believed.
+    span: Option<(Timestamp, Timestamp)>,
     ring_full: (u64, u64),
     blind: Vec<Blind>,
 }
-
-/// How far event times may go back without the latest of them being doubted.
-const MOST_BACK: Duration = Duration::from_secs(60);
-
-/// How often, in event time, timeouts are looked at.
-const TICK: Duration = Duration::from_millis(5);
 
 impl Pipeline {
     pub(crate) fn new(
@@ -37,16 +30,7 @@ impl Pipeline {
         tracker: Tracker<Emitter>,
         recording: Option<Recording>,
     ) -> Pipeline {
-        Pipeline {
-            table,
-            tracker,
-            recording,
-            merge: None,
-            first: None,
-            last: Timestamp::default(),
-            ring_full: (0, 0),
-            blind: Vec::new(),
-        }
+        Pipeline { table, tracker, recording, merge: None, span: None, ring_full: (0, 0), blind: Vec::new() }
     }
 
     /// Takes all events of a batch.
@@ -89,16 +73,8 @@ impl Pipeline {
             self.ring_full.0 += records;
             self.ring_full.1 += bytes;
         }
-        if self.first.is_none() {
-            self.first = Some(event.at);
-            self.last = event.at;
-        }
-        // A time far in the past takes back one far in the future, which was wrong.
-        if event.at > self.last + TICK || event.at + MOST_BACK < self.last {
-            self.last = event.at;
-            self.table.advance(event.at, &mut self.tracker);
-        }
         self.table.push(event, &mut self.tracker);
+        self.note_time();
         if let What::Owner(process) = &event.what {
             self.emitter().owner(event.tuple.source, process, event.witness.source);
         }
@@ -126,6 +102,14 @@ impl Pipeline {
     pub(crate) fn advance(&mut self, now: Timestamp) {
         self.release(Some(now));
         self.table.advance(now, &mut self.tracker);
+        self.note_time();
+    }
+
+    fn note_time(&mut self) {
+        if let Some(now) = self.table.now() {
+            let (first, last) = self.span.unwrap_or((now, now));
+            self.span = Some((first.min(now), last.max(now)));
+        }
     }
 
     /// Hands what was put together to the writer.
@@ -150,7 +134,7 @@ impl Pipeline {
         self.release(None);
         self.table.finish(&mut self.tracker);
         let mut summary = Summary {
-            duration: self.first.map_or(0, |first| self.last.since(first)),
+            duration: self.span.map_or(0, |(first, last)| last.since(first)),
             connections: self.table.opened(),
             ledger: self.table.ledger(),
             evictions: self.table.evictions().by_limit().into_iter().filter(|(_, count)| *count > 0).collect(),

@@ -10,14 +10,20 @@ pub(crate) struct Now {
     leap: Option<Timestamp>,
 }
 
-const FAR: u64 = Duration::from_secs(60).as_nanos() as u64;
+/// How far from the others' a time is doubted.
+pub(crate) const FAR: Duration = Duration::from_secs(60);
 
 impl Now {
+    /// What time it is.
+    pub(crate) fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
     /// What time it is when something says that it is `at`.
     #[inline]
     pub(crate) fn tell(&mut self, at: Timestamp) -> Timestamp {
         let latest = *self.latest.get_or_insert(at);
-        let is_near = |other: Timestamp| other.0.abs_diff(at.0) <= FAR;
+        let is_near = |other: Timestamp| other.0.abs_diff(at.0) <= FAR.as_nanos() as u64;
         if is_near(latest) {
             self.latest = Some(latest.max(at));
             self.leap = None;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::mem;
+use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use l7trace_event::{Cause, ConnectionKey, Event, Flags, Ledger, Segment, Side, Timestamp, What};
@@ -9,7 +10,7 @@ use crate::afterlife::Afterlife;
 use crate::connection::{Connection, Context};
 use crate::foreknown::Foreknown;
 use crate::intake::Verdict;
-use crate::now::Now;
+use crate::now::{FAR, Now};
 use crate::roster::Roster;
 use crate::{Closed, Evictions, Facts, Limits, Sink};
 
@@ -36,8 +37,13 @@ pub struct Table<S: Sink> {
     closed: Ledger,
     ring_full: Option<Timestamp>,
     now: Now,
+    /// When it was last looked what has waited too long.
+    looked: Timestamp,
     strays: u64,
 }
+
+/// How often, in event time, it is looked what has waited too long.
+const TICK: Duration = Duration::from_millis(5);
 
 impl<S: Sink> Table<S> {
     /// An empty table.
@@ -55,14 +61,24 @@ impl<S: Sink> Table<S> {
             closed: Ledger::default(),
             ring_full: None,
             now: Now::default(),
+            looked: Timestamp::default(),
             strays: 0,
             limits,
         }
     }
 
-    /// Takes in an event, and delivers what it makes ready.
+    /// Takes in an event, and delivers what it makes ready; gives up what has waited too long by its
+    /// time.
     pub fn push(&mut self, event: &Event<'_>, sink: &mut S) {
         let now = self.now.tell(event.at);
+        // Believed times go back only where the one before was wrong.
+        if now > self.looked + TICK || now + FAR < self.looked {
+            let spared = match event.what {
+                What::RingFull { .. } => None,
+                _ => self.find(&event.tuple.connection().0),
+            };
+            self.expire(now, spared, sink);
+        }
         if let What::RingFull { .. } = event.what {
             self.ring_full = self.ring_full.max(Some(now));
             return;
@@ -92,10 +108,21 @@ impl<S: Sink> Table<S> {
 
     /// Gives up what has waited too long at `now` (a time more than a minute away from the last one
     /// known counts when it is told a second time): holes that were acknowledged past or are too old,
-    /// and connections that are idle. To be called now and then, with the time of the newest event
-    /// for a capture file and with the clock for a live host.
+    /// and connections that are idle. To be called now and then where time goes by without events:
+    /// on a live host.
     pub fn advance(&mut self, now: Timestamp, sink: &mut S) {
         let now = self.now.tell(now);
+        self.expire(now, None, sink);
+    }
+
+    /// What time it is, as far as was told and is believed.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now.latest()
+    }
+
+    /// Gives up what has waited too long at `now`. `spared` goes on just now, and is not idle.
+    fn expire(&mut self, now: Timestamp, spared: Option<u32>, sink: &mut S) {
+        self.looked = now;
         let later = self.deadlines.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
         for (_, index) in mem::replace(&mut self.deadlines, later) {
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
@@ -104,7 +131,11 @@ impl<S: Sink> Table<S> {
             connection.expire(now, context, sink);
             self.settle(index, sink);
         }
+        if let Some(spared) = spared.filter(|index| self.roster.get(*index).is_some()) {
+            self.roster.touch(spared);
+        }
         while let Some(oldest) = self.roster.oldest()
+            && Some(oldest) != spared
             && self.roster.get(oldest).is_some_and(|connection| connection.facts.last_seen + self.limits.idle <= now)
         {
             self.evictions.idle += 1;

@@ -4,7 +4,7 @@ use l7trace_event::Side;
 
 use super::search::{is_status_start, known_method};
 use super::start_line::{is_space, is_token, line_of, request_line, starts_with_name, status_line};
-use super::switch::is_preface;
+use super::switch::PREFACE;
 use crate::{Prefix, Recognition, Sample};
 
 /// What one side's bytes say.
@@ -92,7 +92,7 @@ fn request(bytes: &[u8], prefix: Prefix<'_>) -> Says {
         };
         let version = &text[from..to];
         let text_like = text.iter().all(|byte| *byte >= 0x20 || is_space(*byte) || *byte == 0);
-        return if is_preface(text) || version.len() > 16 || !text_like { Says::Other } else { Says::Request };
+        return if text == PREFACE || version.len() > 16 || !text_like { Says::Other } else { Says::Request };
     }
     if !may_be_request(bytes) {
         Says::Other

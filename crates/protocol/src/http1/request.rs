@@ -12,7 +12,7 @@ use super::search::{Search, begins_known_method, known_method};
 use super::start_line::{
     LONGEST_METHOD, RequestLine, is_space, is_token, is_version_1, line_of, request_line, without_returns,
 };
-use super::switch::{Ask, Change, is_preface};
+use super::switch::{Ask, Change, PREFACE};
 use super::{HTTP1, search::is_status_start};
 use crate::{Completeness, Mark, Message, Outbox, Role, Window};
 
@@ -62,7 +62,7 @@ impl Http1Parser {
         let bytes = &window.bytes()[..end];
         let Some((line_bytes, line_length)) = line_of(bytes) else { return };
         let Some(line) = request_line(line_bytes) else { return };
-        if is_preface(line_bytes) {
+        if line_bytes == PREFACE {
             // HTTP/2 with prior knowledge, on a connection that spoke HTTP/1 before.
             self.change = Some(Box::new(Change::to_http2()));
             return;

@@ -10,6 +10,7 @@ use memchr::memmem;
 
 use super::head::{Scan, is_field_line};
 use super::start_line::{is_version_1, request_line, without_returns};
+use super::switch::PREFACE;
 
 /// Where a search stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +79,9 @@ impl Search {
 /// Where a request begins in a line, if one does.
 fn request_start(line: &[u8], in_line: bool) -> Option<usize> {
     let text = line.trim_ascii_end();
+    if text.ends_with(PREFACE) {
+        return Some(text.len() - PREFACE.len());
+    }
     let version = text.len().checked_sub(8)?;
     if !is_version_1(&text[version..]) || !line[..version].ends_with(b" ") {
         return None;
@@ -208,6 +212,7 @@ mod tests {
         check(Search::in_line(), "ET /x HTTP/1.1\r\n\r\n", None);
         check(Search::in_line(), "a=bGET /x HTTP/1.1\r\n\r\n", Some("GET /x HTTP/1.1\r\n\r\n"));
         check(Search::default(), "GET /x HTTP/1.1\r\nno field\r\n", None);
+        check(Search::in_line(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
         check(Search::default(), "GET /x RTSP/1.0\r\n\r\n", None);
     }
 

@@ -44,9 +44,7 @@ impl Change {
 }
 
 /// The first line of HTTP/2's connection preface (RFC 9113, section 3.4).
-pub(super) fn is_preface(line: &[u8]) -> bool {
-    line == b"PRI * HTTP/2.0"
-}
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 /// The protocol that an Upgrade field names.
 fn of_upgrade(value: &[u8]) -> Next {

@@ -61,11 +61,11 @@ fn idle_connections_are_forgotten() {
     let expected = [r#"1 A 0 "one" at 0"#, r#"1 A 3 "more" at 1500"#, "1 A 7 end…", "1 B 0 end…", "1 over open"];
     check_with(limits.clone(), steps![a(1, "one").at(0), a(4, "more").at(1_500), Step::Advance(1_500)], &expected);
     // Nor is it one because of a single event that is years ahead.
-    let strange = steps![a(1, "one").at(0), a(1, "x").port(9).at(1 << 36), Step::Advance(1), a(4, "more").at(1_500)];
+    let strange = steps![a(1, "one").at(0), a(1, "x").port(9).at(1 << 36), a(4, "more").at(500)];
     let expected = [
         r#"1 A 0 "one" at 0"#,
         r#"2 A 0 "x" at 68719476736"#,
-        r#"1 A 3 "more" at 1500"#,
+        r#"1 A 3 "more" at 500"#,
         "1 A 7 end…",
         "1 B 0 end…",
         "1 over open",
@@ -73,7 +73,19 @@ fn idle_connections_are_forgotten() {
         "2 B 0 end…",
         "2 over open",
     ];
-    check_with(limits, strange, &expected);
+    check_with(limits.clone(), strange, &expected);
+    // Events alone let time go by.
+    let expected = [
+        r#"1 A 0 "one" at 0"#,
+        "1 A 3 end…",
+        "1 B 0 end…",
+        "1 over idle",
+        r#"2 A 0 "x" at 1500"#,
+        "2 A 1 end…",
+        "2 B 0 end…",
+        "2 over open",
+    ];
+    check_with(limits, steps![a(1, "one").at(0), a(1, "x").port(9).at(1_500)], &expected);
 }
 
 #[test]
