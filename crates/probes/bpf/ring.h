@@ -39,6 +39,8 @@ static __always_inline void count_lost(__u64 bytes)
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct lost *mine = bpf_map_lookup_elem(&lost, &cpu);
 
+	/* Adding a known 0 would become an atomic OR, which kernels before 5.12 do not have. */
+	asm volatile("" : "+r"(bytes));
 	if (mine) {
 		__sync_fetch_and_add(&mine->records, 1);
 		__sync_fetch_and_add(&mine->bytes, bytes);

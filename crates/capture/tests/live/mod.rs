@@ -20,7 +20,9 @@ use l7trace_event::{Blind, Cause, Event, Flags, Process, Tuple, What};
 pub fn possible(test: &str) -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
     let kernel = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let tools = ["ip", "nsenter", "gcc"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
+    let compiler = if programs().is_some() { None } else { Some("gcc") };
+    let mut tools = ["ip", "nsenter"].into_iter().chain(compiler);
+    let tools = tools.all(|tool| Command::new(tool).arg("--version").output().is_ok());
     if root && kernel && tools {
         return true;
     }
@@ -88,8 +90,16 @@ impl Drop for Running {
     }
 }
 
+/// The folder where the testkit's programs are, compiled already: a virtual machine has no compiler.
+fn programs() -> Option<PathBuf> {
+    std::env::var_os("L7TRACE_PROGRAMS").map(PathBuf::from)
+}
+
 /// Compiles a program of the testkit.
 pub fn compiled(name: &str) -> PathBuf {
+    if let Some(folder) = programs() {
+        return folder.join(name);
+    }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/programs").join(name).with_extension("c");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     // Tests of one process share the program: it is built once, and not while another runs it.
