@@ -12,6 +12,10 @@ use anyhow::Context;
 /// How many pieces may wait to be written.
 const QUEUE: usize = 64;
 
+/// How many written buffers are kept for reuse, and up to which size.
+const MOST_SPARE: usize = 8;
+const LARGEST_SPARE: usize = 4 << 20;
+
 /// How many bytes may wait beyond the queue before records are shed (live only).
 const MOST_WAITING: usize = 32 << 20;
 
@@ -21,6 +25,8 @@ pub(crate) struct Writer {
     thread: Option<JoinHandle<io::Result<()>>>,
     closed: Arc<AtomicBool>,
     waiting: Vec<u8>,
+    /// Buffers that were written, for reuse: a new one would be grown and its pages zeroed each time.
+    spare: Receiver<Vec<u8>>,
     /// Whether to wait for a slow reader (files) or to shed records (live).
     patient: bool,
     /// How many records were shed.
@@ -54,14 +60,15 @@ impl Writer {
     /// Starts the thread. `patient`: whether to wait for a slow reader rather than to shed.
     pub(crate) fn start(target: Target, patient: bool) -> Writer {
         let (to, from) = sync_channel(QUEUE);
+        let (emptied, spare) = sync_channel(MOST_SPARE);
         let closed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&closed);
         let thread = std::thread::spawn(move || {
-            let result = write_all(target, &from);
+            let result = write_all(target, &from, &emptied);
             flag.store(true, Ordering::Relaxed);
             result
         });
-        Writer { to: Some(to), thread: Some(thread), closed, waiting: Vec::new(), patient, unwritten: 0 }
+        Writer { to: Some(to), thread: Some(thread), closed, waiting: Vec::new(), spare, patient, unwritten: 0 }
     }
 
     /// Whether whoever read the output has gone away.
@@ -92,7 +99,8 @@ impl Writer {
             return;
         }
         let Some(to) = &self.to else { return };
-        let piece = Piece::Output(std::mem::take(&mut self.waiting));
+        let next = self.spare.try_recv().unwrap_or_default();
+        let piece = Piece::Output(std::mem::replace(&mut self.waiting, next));
         if self.patient {
             // An error means that the thread has ended, which `is_closed` tells.
             let _ = to.send(piece);
@@ -125,7 +133,7 @@ impl Writer {
     }
 }
 
-fn write_all(target: Target, from: &Receiver<Piece>) -> io::Result<()> {
+fn write_all(target: Target, from: &Receiver<Piece>, emptied: &SyncSender<Vec<u8>>) -> io::Result<()> {
     let mut to: Box<dyn Write> = match target {
         Target::Stdout => Box::new(io::stdout().lock()),
         Target::Stderr => Box::new(io::stderr().lock()),
@@ -134,12 +142,17 @@ fn write_all(target: Target, from: &Receiver<Piece>) -> io::Result<()> {
     let mut status_shown = false;
     for piece in from {
         match piece {
-            Piece::Output(bytes) => {
+            Piece::Output(mut bytes) => {
                 if std::mem::take(&mut status_shown) {
                     eprint!("\r\x1b[K");
                 }
                 to.write_all(&bytes)?;
                 to.flush()?;
+                if bytes.capacity() <= LARGEST_SPARE {
+                    bytes.clear();
+                    // There may be enough of them.
+                    let _ = emptied.try_send(bytes);
+                }
             }
             Piece::Status(line) => {
                 eprint!("\r\x1b[K{line}");

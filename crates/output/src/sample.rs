@@ -94,7 +94,7 @@ pub fn full() -> Exchange {
         response.add_header(Some(b"Server"), Some(b"nginx"), false);
         response.add_header(Some(b"Content-Type"), Some(b"application/json"), false);
         let (name, value) = (response.put(b"X-Checksum"), response.put(b"abc"));
-        response.trailers.push(Field { name: Some(name), value: Some(value), secret: false });
+        response.trailers.push(Field { name: Some(name), value: Some(value), secret: false, plain: false });
         response.body = b"{\"item\": 7,\n \"name\": \"caf\xc3\xa9\"}\n".to_vec();
         response.body_truncated = true;
     }

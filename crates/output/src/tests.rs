@@ -231,7 +231,7 @@ fn no_format_shows_a_secret_unless_asked() {
     for message in [&mut exchange.request, &mut exchange.response].into_iter().flatten() {
         message.add_header(Some(b"Cookie"), Some(SECRET.as_bytes()), true);
         let (name, value) = (message.put(b"X-Token"), message.put(SECRET.as_bytes()));
-        message.trailers.push(Field { name: Some(name), value: Some(value), secret: true });
+        message.trailers.push(Field { name: Some(name), value: Some(value), secret: true, plain: false });
         let secret = || Value::Secret(SECRET.into());
         message.attribute("password", secret());
         message.attribute("list", vec![secret()]);

@@ -6,12 +6,14 @@
 //! and one line of [`REGISTRY`].
 
 mod amqp;
+mod bytes;
 #[expect(dead_code, reason = "the parsers that use it come one after another")]
 mod content;
 mod feed;
 pub mod grpc;
 mod http1;
 pub mod http2;
+mod lines;
 mod message;
 mod mqtt;
 mod nested;

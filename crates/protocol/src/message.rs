@@ -124,6 +124,9 @@ pub struct Field {
     pub value: Option<Span>,
     /// Whether the value is a secret, not to be shown unless asked for.
     pub secret: bool,
+    /// Whether name and value are known, and known to be printable ASCII without quotes and
+    /// backslashes, which most formats take as it is; false where nobody looked.
+    pub plain: bool,
 }
 
 /// A part of a message's own buffer.
@@ -166,16 +169,46 @@ impl Message {
 
     /// Makes it an empty message again, keeping its buffers.
     pub(crate) fn reset(&mut self, protocol: &'static str, direction: Direction, role: Role) {
-        let old = std::mem::replace(self, Message::new(protocol, direction, role));
-        let keep = |mut buffer: Vec<u8>| {
-            buffer.clear();
-            buffer
-        };
-        self.arena = keep(old.arena);
-        self.body = keep(old.body);
-        (self.headers, self.trailers) = (old.headers, old.trailers);
-        self.headers.clear();
-        self.trailers.clear();
+        // Every field by its name, so that none is forgotten.
+        let Message {
+            headers,
+            trailers,
+            body,
+            notes,
+            attributes,
+            facts,
+            arena,
+            protocol: its_protocol,
+            direction: its_direction,
+            role: its_role,
+            key,
+            up_to,
+            first,
+            last,
+            bytes,
+            body_bytes,
+            lost_bytes,
+            completeness,
+            failed,
+            operation,
+            resource,
+            status,
+            host,
+            body_truncated,
+        } = self;
+        (*its_protocol, *its_direction, *its_role) = (protocol, direction, role);
+        (*key, *up_to) = (Key::default(), false);
+        (*first, *last) = (Mark::default(), Mark::default());
+        (*bytes, *body_bytes, *lost_bytes) = (0, None, 0);
+        (*completeness, *failed, *body_truncated) = (Completeness::Whole, false, false);
+        (*operation, *resource, *status, *host) = (None, None, None, None);
+        headers.clear();
+        trailers.clear();
+        body.clear();
+        notes.clear();
+        attributes.clear();
+        facts.clear();
+        arena.clear();
     }
 
     /// Whether its buffers are small enough to be worth keeping.
@@ -224,7 +257,7 @@ impl Message {
 
     /// Adds a header field.
     pub fn add_header(&mut self, name: Option<&[u8]>, value: Option<&[u8]>, secret: bool) {
-        let field = Field { name: name.map(|name| self.put(name)), value: value.map(|value| self.put(value)), secret };
+        let field = Field { name: name.map(|name| self.put(name)), value: value.map(|value| self.put(value)), secret, plain: false };
         self.headers.push(field);
     }
 

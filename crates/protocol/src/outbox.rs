@@ -1,5 +1,6 @@
 use l7trace_event::{Direction, Timestamp};
 
+use crate::lines::KnownLines;
 use crate::{Chunk, Input, Message, Note, Role};
 
 /// Where a parser puts what it understood, and where it takes fresh messages from.
@@ -8,6 +9,8 @@ pub struct Outbox {
     outputs: Vec<Output>,
     #[expect(clippy::vec_box, reason = "a message goes from hand to hand as its box")]
     spare: Vec<Box<Message>>,
+    /// Header lines lately read, on whichever connection.
+    pub(crate) lines: KnownLines,
 }
 
 /// How many finished messages are kept for reuse.

@@ -5,6 +5,7 @@ use memchr::memchr;
 use super::framing::Framing;
 use super::head::{Block, Scan, read_fields};
 use super::start_line::without_returns;
+use crate::lines::KnownLines;
 use crate::{Message, Window};
 
 /// A body that is being read.
@@ -234,7 +235,7 @@ impl Body {
             Some(end) if end <= longest => {
                 if end > 2 {
                     let span = message.put(&bytes[..end]);
-                    read_fields(&bytes[..end], span, Block::Trailers, message);
+                    read_fields(&bytes[..end], span, Block::Trailers, message, &mut KnownLines::default());
                 }
                 window.consume(end);
                 Progress::End

@@ -2,7 +2,9 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::start_line::{is_space, is_token, line_of, trim, without_returns};
+use super::start_line::{is_space, is_token, trim, without_returns};
+use crate::bytes::{are_plain, are_printable, line_feed};
+use crate::lines::KnownLines;
 use crate::secrets::is_secret_field;
 use crate::{Field, Message, Span};
 
@@ -48,7 +50,7 @@ impl Scan {
     /// The end of the next line.
     pub(super) fn next_line(&mut self, bytes: &[u8]) -> Option<usize> {
         let from = self.searched.max(self.line);
-        match memchr(b'\n', bytes.get(from..)?) {
+        match line_feed(bytes.get(from..)?) {
             Some(at) => {
                 self.searched = from + at + 1;
                 Some(self.searched)
@@ -109,26 +111,43 @@ pub(super) enum Block {
     Trailers,
 }
 
-/// Copies a block of field lines (up to its empty line, where that is there) into the message and
-/// reads its fields. `span` is where `block` already stands in the message, or none.
-pub(super) fn read_fields(block: &[u8], span: Span, into: Block, message: &mut Message) -> Fields {
+/// Reads a block of field lines (up to its empty line, where that is there) into the message.
+/// `span` is where `block` already stands in the message. Lines that `known` has are not read again.
+pub(super) fn read_fields(
+    block: &[u8],
+    span: Span,
+    into: Block,
+    message: &mut Message,
+    known: &mut KnownLines,
+) -> Fields {
     let mut fields = Fields::default();
-    let (mut at, mut returns) = (0, 0);
+    let mut odd = false;
     let mut list = match into {
         Block::Headers => std::mem::take(&mut message.headers),
         Block::Trailers => std::mem::take(&mut message.trailers),
     };
+    let mut at = 0;
     while at < block.len() {
-        let end = memchr(b'\n', &block[at..]).map_or(block.len(), |feed| at + feed);
-        let line = without_returns(&block[at..end]);
-        returns += usize::from(end > at && block[end - 1] == b'\r');
-        if line.is_empty() {
-            break;
+        let end = line_feed(&block[at..]).map_or(block.len(), |feed| at + feed);
+        let line = block[at..end].strip_suffix(b"\r").unwrap_or(&block[at..end]);
+        if let Some(line) = known.find(line) {
+            if into == Block::Headers
+                && let Some((name, value)) = line.meaning()
+            {
+                read_field(name, value, line.value(span, at), message, &mut fields);
+            }
+            list.push(line.field(span, at));
+        } else {
+            odd |= is_odd(line);
+            let line = without_returns(line);
+            if line.is_empty() {
+                break;
+            }
+            read_line(line, at, span, into, &mut list, message, &mut fields, known);
         }
-        read_line(line, at, span, into, &mut list, message, &mut fields);
         at = end + 1;
     }
-    if is_odd(block, returns) {
+    if odd {
         note_odd_bytes(block, message);
     }
     match into {
@@ -138,6 +157,7 @@ pub(super) fn read_fields(block: &[u8], span: Span, into: Block, message: &mut M
     fields
 }
 
+#[expect(clippy::too_many_arguments, reason = "one step of the function above, which has all of them at hand")]
 fn read_line(
     line: &[u8],
     at: usize,
@@ -146,6 +166,7 @@ fn read_line(
     list: &mut Vec<Field>,
     message: &mut Message,
     fields: &mut Fields,
+    known: &mut KnownLines,
 ) {
     if matches!(line[0], b' ' | b'\t') {
         if let Some(last) = list.last_mut()
@@ -163,6 +184,7 @@ fn read_line(
             name: Some(span.part(at, at + line.len())),
             value: Some(span.part(at + line.len(), at + line.len())),
             secret: false,
+            plain: false,
         });
         return;
     };
@@ -184,13 +206,17 @@ fn read_line(
         let value_span = span.part(at + value.0, at + value.1);
         read_field(name_bytes, value_bytes, value_span, message, fields);
     }
-    list.push(Field {
+    let field = Field {
         name: Some(span.part(at + name.0, at + name.1)),
         value: Some(span.part(at + value.0, at + value.1)),
         secret: is_secret_field(name_bytes),
-    });
+        plain: are_plain(name_bytes) && are_plain(value_bytes),
+    };
+    list.push(field);
     if name_bytes.is_empty() {
         message.note("header without a name");
+    } else if name == (0, colon) && !is_odd(line) {
+        known.keep(line, colon, value, &field, matters(name_bytes));
     }
 }
 
@@ -203,6 +229,12 @@ fn fold(line: &[u8], field: &mut Field, message: &mut Message) {
     }
     value.extend_from_slice(&line[more.0..more.1]);
     field.value = Some(message.put(&value));
+    field.plain = false;
+}
+
+/// Whether [`read_field`] may do something with a field of this name.
+fn matters(name: &[u8]) -> bool {
+    matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 17)
 }
 
 /// Reads the fields that matter here.
@@ -272,22 +304,10 @@ impl Transfer {
     }
 }
 
-/// Whether a block has bytes that do not belong there: controls, bytes beyond ASCII, or carriage
-/// returns other than the `returns` before line feeds.
-fn is_odd(block: &[u8], returns: usize) -> bool {
-    let (mut odd, mut all_returns) = (0u8, 0usize);
-    // Counted in bytes, so that many are looked at in one step of the machine.
-    for part in block.chunks(128) {
-        let mut part_returns = 0u8;
-        for byte in part {
-            let control = u8::from(*byte < 0x20) & u8::from(*byte != b'\n') & u8::from(*byte != b'\t');
-            let returns = u8::from(*byte == b'\r');
-            odd |= (control ^ returns) | u8::from(*byte >= 0x7f);
-            part_returns += returns;
-        }
-        all_returns += usize::from(part_returns);
-    }
-    odd != 0 || all_returns > returns
+/// Whether a line, without its line end, has bytes that do not belong there: controls other than
+/// tabs, or bytes beyond ASCII.
+pub(super) fn is_odd(line: &[u8]) -> bool {
+    !are_printable(line) && line.iter().any(|byte| !matches!(byte, 0x20..0x7f | b'\t'))
 }
 
 /// Says which odd bytes there are.
@@ -313,9 +333,9 @@ pub(super) fn is_field_line(line: &[u8]) -> bool {
         || memchr(b':', line).is_some_and(|colon| colon > 0 && line[..colon].iter().all(|byte| is_token(*byte)))
 }
 
-/// Notes line ends that are bare line feeds.
-pub(super) fn note_line_ends(block: &[u8], message: &mut Message) {
-    if line_of(block).is_some_and(|(_, length)| length < 2 || block[length - 2] != b'\r') {
+/// Notes line ends that are bare line feeds, by a block's first line with its line end.
+pub(super) fn note_line_ends(line: &[u8], message: &mut Message) {
+    if !line.ends_with(b"\r\n") {
         message.note("line ends without a carriage return");
     }
 }

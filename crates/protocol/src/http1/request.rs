@@ -4,7 +4,7 @@ use l7trace_event::Direction;
 
 use super::body::Body;
 use super::framing::of_request;
-use super::head::{Block, Fields, Scan, is_field_line, note_line_ends, note_odd_bytes, read_fields};
+use super::head::{Block, Fields, Scan, is_field_line, is_odd, note_line_ends, note_odd_bytes, read_fields};
 use super::pairing::{Kind, Server};
 use super::parser::{Expectation, Http1Parser};
 use super::reader::{State, finish, skip_empty_lines};
@@ -14,6 +14,7 @@ use super::start_line::{
 };
 use super::switch::{Ask, Change, PREFACE};
 use super::{HTTP1, search::is_status_start};
+use crate::lines::KnownLines;
 use crate::{Completeness, Mark, Message, Outbox, Role, Window};
 
 const TOO_LONG: &str = "the head is longer than the limit: not understood beyond it";
@@ -69,7 +70,7 @@ impl Http1Parser {
         }
         let mut message = out.message(HTTP1, Direction::ClientToServer, Role::Request);
         let first = window.mark(window.position());
-        let fields = fill_request(&mut message, bytes, line_length, line);
+        let fields = fill_request(&mut message, bytes, line_length, line, &mut out.lines);
         if let Some(oddity) = self.client().oddity.take() {
             message.note(oddity);
         }
@@ -156,7 +157,7 @@ impl Http1Parser {
         let Some(line) = request_line(without_returns(&bytes[..end - 1])) else { return false };
         let mut message = out.message(HTTP1, Direction::ClientToServer, Role::Request);
         let first = window.mark(window.position());
-        fill_request(&mut message, bytes, end, line);
+        fill_request(&mut message, bytes, end, line, &mut out.lines);
         self.begin_request(&mut message, first, window.acknowledged_at(first.position), out);
         window.consume(end);
         self.simple = false;
@@ -197,7 +198,7 @@ impl Http1Parser {
         let last = window.end_mark(first.position + bytes.len() as u64);
         let search = if bytes.ends_with(b"\n") { Search::default() } else { Search::in_line() };
         let mut message = out.message(HTTP1, Direction::ClientToServer, Role::Request);
-        fill_cut_request(&mut message, bytes);
+        fill_cut_request(&mut message, bytes, &mut out.lines);
         message.note(TOO_LONG);
         message.completeness = Completeness::Partial;
         self.begin_request(&mut message, first, window.acknowledged_at(first.position), out);
@@ -223,7 +224,7 @@ impl Http1Parser {
             return bytes.is_empty();
         }
         let mut message = out.message(HTTP1, Direction::ClientToServer, Role::Request);
-        fill_cut_request(&mut message, bytes);
+        fill_cut_request(&mut message, bytes, &mut out.lines);
         message.completeness = completeness;
         message.lost_bytes = lost;
         let first = Mark { position: feed.start(), at: feed.time_of(feed.start()) };
@@ -263,7 +264,13 @@ impl Http1Parser {
 }
 
 /// Fills a message with a request's whole head.
-fn fill_request(message: &mut Message, head: &[u8], line_length: usize, line: RequestLine) -> Fields {
+fn fill_request(
+    message: &mut Message,
+    head: &[u8],
+    line_length: usize,
+    line: RequestLine,
+    known: &mut KnownLines,
+) -> Fields {
     let span = message.put(head);
     message.operation = Some(span.part(line.method.0, line.method.1));
     if line.target.0 < line.target.1 {
@@ -288,19 +295,20 @@ fn fill_request(message: &mut Message, head: &[u8], line_length: usize, line: Re
     if line.spacious {
         message.note("space where none belongs in the start line");
     }
-    note_line_ends(head, message);
-    if head[..line_length].iter().any(|byte| !(0x20..0x7f).contains(byte) && !matches!(byte, b'\r' | b'\n')) {
-        note_odd_bytes(&head[..line_length], message);
+    let start_line = &head[..line_length];
+    note_line_ends(start_line, message);
+    if start_line.strip_suffix(b"\r\n").is_none_or(is_odd) {
+        note_odd_bytes(start_line, message);
     }
-    read_fields(&head[line_length..], span.part(line_length, head.len()), Block::Headers, message)
+    read_fields(&head[line_length..], span.part(line_length, head.len()), Block::Headers, message, known)
 }
 
 /// Fills a message with what can be told of a request whose head breaks off: only what is whole.
-fn fill_cut_request(message: &mut Message, bytes: &[u8]) {
+fn fill_cut_request(message: &mut Message, bytes: &[u8], known: &mut KnownLines) {
     if let Some((line, length)) = line_of(bytes) {
         if let Some(line) = request_line(line) {
             let whole = super::start_line::last_line(bytes);
-            fill_request(message, &bytes[..whole], length, line);
+            fill_request(message, &bytes[..whole], length, line, known);
         }
         return;
     }

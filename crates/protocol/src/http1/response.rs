@@ -12,6 +12,7 @@ use super::reader::{State, finish, skip_empty_lines};
 use super::search::Search;
 use super::start_line::{StatusLine, last_line, line_of, status_line, without_returns};
 use super::switch::Change;
+use crate::lines::KnownLines;
 use crate::{Completeness, Mark, Message, Outbox, Role, Value, Window};
 
 const TOO_LONG: &str = "the head is longer than the limit: not understood beyond it";
@@ -66,7 +67,7 @@ impl Http1Parser {
             return true;
         }
         let mut message = out.message(HTTP1, Direction::ServerToClient, Role::Response);
-        let fields = fill_response(&mut message, bytes, line_length, line);
+        let fields = fill_response(&mut message, bytes, line_length, line, &mut out.lines);
         let answer = self.begin_response(&mut message, first, read, out);
         window.consume(end);
         self.bare_answer = false;
@@ -207,7 +208,7 @@ impl Http1Parser {
         let last = window.end_mark(first.position + bytes.len() as u64);
         let search = if bytes.ends_with(b"\n") { Search::default() } else { Search::in_line() };
         let mut message = out.message(HTTP1, Direction::ServerToClient, Role::Response);
-        fill_cut_response(&mut message, bytes);
+        fill_cut_response(&mut message, bytes, &mut out.lines);
         message.note(TOO_LONG);
         message.completeness = Completeness::Partial;
         let answer = self.begin_response(&mut message, first, window.acknowledged_at(first.position), out);
@@ -231,7 +232,7 @@ impl Http1Parser {
             return bytes.is_empty();
         }
         let mut message = out.message(HTTP1, Direction::ServerToClient, Role::Response);
-        fill_cut_response(&mut message, bytes);
+        fill_cut_response(&mut message, bytes, &mut out.lines);
         if completeness != Completeness::Partial {
             // Its meaning may be in the fields that its sender did not send: RFC 9112, section 8.
             message.status = None;
@@ -272,7 +273,13 @@ impl Http1Parser {
 }
 
 /// Fills a message with a response's whole head.
-fn fill_response(message: &mut Message, head: &[u8], line_length: usize, line: StatusLine) -> Fields {
+fn fill_response(
+    message: &mut Message,
+    head: &[u8],
+    line_length: usize,
+    line: StatusLine,
+    known: &mut KnownLines,
+) -> Fields {
     let span = message.put(head);
     let version = &head[line.version.0..line.version.1];
     if version != b"HTTP/1.1" {
@@ -293,16 +300,16 @@ fn fill_response(message: &mut Message, head: &[u8], line_length: usize, line: S
             message.attribute("status_as_sent", word);
         }
     }
-    note_line_ends(head, message);
-    read_fields(&head[line_length..], span.part(line_length, head.len()), Block::Headers, message)
+    note_line_ends(&head[..line_length], message);
+    read_fields(&head[line_length..], span.part(line_length, head.len()), Block::Headers, message, known)
 }
 
 /// Fills a message with what can be told of a response whose head breaks off: only what is whole.
-fn fill_cut_response(message: &mut Message, bytes: &[u8]) {
+fn fill_cut_response(message: &mut Message, bytes: &[u8], known: &mut KnownLines) {
     match line_of(bytes) {
         Some((line, length)) => {
             if let Some(line) = status_line(line) {
-                fill_response(message, &bytes[..last_line(bytes)], length, line);
+                fill_response(message, &bytes[..last_line(bytes)], length, line, known);
             }
         }
         None => {

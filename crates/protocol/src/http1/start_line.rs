@@ -2,6 +2,8 @@
 
 use memchr::{memchr, memrchr};
 
+use crate::bytes::line_feed;
+
 /// A part of a line: from, to.
 pub(super) type Part = (usize, usize);
 
@@ -37,8 +39,8 @@ pub(super) const LONGEST_METHOD: usize = 256;
 /// Reads a request line, given without its line end. None where it cannot be one.
 pub(super) fn request_line(line: &[u8]) -> Option<RequestLine> {
     let start = line.iter().position(|byte| !is_space(*byte))?;
-    let method_end = start + line[start..].iter().position(|byte| is_space(*byte))?;
-    if method_end - start > LONGEST_METHOD || !line[start..method_end].iter().all(|byte| is_token(*byte)) {
+    let method_end = start + line[start..].iter().position(|byte| !is_token(*byte))?;
+    if method_end - start > LONGEST_METHOD || !is_space(line[method_end]) {
         return None;
     }
     let version = version_of(line);
@@ -56,6 +58,14 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine> {
 /// Reads a status line, given without its line end. None where it cannot be one: it begins with
 /// `HTTP`, in capitals, or with the `ICY` of old radio streams.
 pub(super) fn status_line(line: &[u8]) -> Option<StatusLine> {
+    // As it nearly always is.
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', digits @ ..] = line
+        && let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', rest @ ..] = digits
+        && matches!(rest, [] | [b' ', ..])
+    {
+        let code = digits[..3].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+        return Some(StatusLine { version: (0, 8), status: Some((9, 12)), code, word: (9, 12) });
+    }
     if !line.starts_with(b"HTTP") && !line.starts_with(b"ICY ") {
         return None;
     }
@@ -114,11 +124,23 @@ pub(super) fn is_version_1(version: &[u8]) -> bool {
 /// Whether a byte may stand in a method or a field name (RFC 9110, section 5.6.2).
 #[inline]
 pub(super) fn is_token(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    ) || byte.is_ascii_alphanumeric()
+    TOKEN[usize::from(byte)]
 }
+
+/// Looked up, as it is asked for every byte of every method.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(
+                byte as u8,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
 
 /// Space within a line. Servers take vertical tabs, form feeds and lone carriage returns for it too.
 #[inline]
@@ -130,7 +152,7 @@ pub(super) fn is_space(byte: u8) -> bool {
 /// end is not there. Any number of carriage returns belong to the line end.
 #[inline]
 pub(super) fn line_of(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let end = memchr(b'\n', bytes)?;
+    let end = line_feed(bytes)?;
     Some((without_returns(&bytes[..end]), end + 1))
 }
 
