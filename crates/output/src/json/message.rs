@@ -55,6 +55,14 @@ fn fields(to: &mut Vec<u8>, message: &Message, fields: &[Field], disclosure: Dis
         to.extend_from_slice(lead);
         match disclosure.field(message, field) {
             // What nearly every field is.
+            (Some(name), Some(Shown::Plain(value))) if field.plain => {
+                to.reserve(name.len() + value.len() + 8);
+                to.push(b'"');
+                to.extend_from_slice(name);
+                to.extend_from_slice(b"\",\"");
+                to.extend_from_slice(value);
+                to.push(b'"');
+            }
             (Some(name), Some(Shown::Plain(value))) => {
                 to.push(b'"');
                 inside(to, name);

@@ -234,7 +234,8 @@ fn fold(line: &[u8], field: &mut Field, message: &mut Message) {
 
 /// Whether [`read_field`] may do something with a field of this name.
 fn matters(name: &[u8]) -> bool {
-    matches!(name.len(), 4 | 6 | 7 | 10 | 14 | 17)
+    let names = ["host", "expect", "upgrade", "connection", "content-length", "transfer-encoding"];
+    names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Reads the fields that matter here.
