@@ -36,9 +36,11 @@ pub(crate) fn are_printable(bytes: &[u8]) -> bool {
 #[inline]
 pub(crate) fn are_plain(bytes: &[u8]) -> bool {
     let quotes = |word: u64| equals(word, b'"') | equals(word, b'\\');
-    every(bytes, |word| not_printable(word) | quotes(word), |byte| {
-        (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
-    })
+    every(
+        bytes,
+        |word| not_printable(word) | quotes(word),
+        |byte| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\',
+    )
 }
 
 /// Whether no word of them has a high bit in `odd`, and each byte that is in no whole word is `even`.

@@ -30,15 +30,8 @@ const PLACES: usize = 256;
 /// Shorter lines are not worth it, and have no two words of bytes.
 const SHORTEST: usize = 8;
 
-const NONE: Known = Known {
-    length: 0,
-    name_end: 0,
-    value: (0, 0),
-    secret: false,
-    plain: false,
-    matters: false,
-    bytes: [0; LONGEST],
-};
+const NONE: Known =
+    Known { length: 0, name_end: 0, value: (0, 0), secret: false, plain: false, matters: false, bytes: [0; LONGEST] };
 
 impl KnownLines {
     /// What this line, without its line end, was found to say.
@@ -126,7 +119,8 @@ mod tests {
         assert_eq!(message.text_of(field.name), Some(&b"Content-Length"[..]));
         assert_eq!(message.text_of(field.value), Some(&b"12345"[..]));
         // The same first and last words, and so the same place.
-        for other in [&b"Content-Length: 22345"[..], b"Content-xength: 12345", b"Content-Length:  12345", b"short", b""] {
+        for other in [&b"Content-Length: 22345"[..], b"Content-xength: 12345", b"Content-Length:  12345", b"short", b""]
+        {
             assert!(lines.find(other).is_none(), "{}", other.escape_ascii());
         }
         lines.keep(&[b'a'; LONGEST + 1], 1, (2, 3), &field, false);

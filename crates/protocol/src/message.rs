@@ -257,7 +257,12 @@ impl Message {
 
     /// Adds a header field.
     pub fn add_header(&mut self, name: Option<&[u8]>, value: Option<&[u8]>, secret: bool) {
-        let field = Field { name: name.map(|name| self.put(name)), value: value.map(|value| self.put(value)), secret, plain: false };
+        let field = Field {
+            name: name.map(|name| self.put(name)),
+            value: value.map(|value| self.put(value)),
+            secret,
+            plain: false,
+        };
         self.headers.push(field);
     }
 
