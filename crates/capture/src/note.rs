@@ -74,8 +74,13 @@ pub(crate) struct PacketNote {
 }
 
 /// Flags that only a note can tell.
-const NOTED: [(Flags, &str); 4] =
-    [(Flags::CLIENT, "client"), (Flags::SERVER, "server"), (Flags::APPEND, "append"), (Flags::ANSWER, "answer")];
+const NOTED: [(Flags, &str); 5] = [
+    (Flags::CLIENT, "client"),
+    (Flags::SERVER, "server"),
+    (Flags::APPEND, "append"),
+    (Flags::ANSWER, "answer"),
+    (Flags::ELSEWHERE, "elsewhere"),
+];
 
 impl PacketNote {
     /// `l7trace: flags=client,append cause=zero_copy`; empty where there is nothing to say.
@@ -292,5 +297,6 @@ mod tests {
         check(&[Flags::CLIENT], None, "l7trace: flags=client");
         check(&[Flags::SERVER, Flags::APPEND], Some(Cause::ZeroCopy), "l7trace: flags=server,append cause=zero_copy");
         check(&[], Some(Cause::Unreadable), "l7trace: cause=unreadable");
+        check(&[Flags::ELSEWHERE], None, "l7trace: flags=elsewhere");
     }
 }

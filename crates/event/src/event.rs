@@ -80,6 +80,9 @@ impl Flags {
     /// `position` is not known: count on from where the direction stands (streams without
     /// sequence numbers).
     pub const APPEND: Flags = Flags(64);
+    /// `missing` bytes went by here, of which another witness tells, or told: they are no loss. Says
+    /// when this witness saw them, and no more.
+    pub const ELSEWHERE: Flags = Flags(128);
 
     /// Whether all of `flags` are set.
     pub fn has(self, flags: Flags) -> bool {

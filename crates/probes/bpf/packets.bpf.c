@@ -55,11 +55,6 @@ struct place {
 };
 
 /*
- * Functions that are not static are verified once, by themselves, and not for every way that leads
- * to them: it makes loading a hundred times faster. They take and give back numbers alone.
- */
-
-/*
  * Finds the IP header behind VLAN tags that stand in the data; -1 if there is none. The kernel moves
  * the outermost tag into the skb's metadata on most ways, and on some the data begins with the next
  * (its last two bytes name what follows); on others `protocol` still names a tag and the data begins

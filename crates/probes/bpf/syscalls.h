@@ -29,9 +29,14 @@ enum cause {
 	CAUSE_KERNEL = 5,
 	CAUSE_COMPAT = 6,
 	CAUSE_SKIPPED = 7,
+	CAUSE_ELSEWHERE = 8, /* nothing is missing: the other end's program told of these bytes */
 };
 
-/* Bytes that one call moved through one socket, or a part of them; they follow it. */
+/*
+ * Bytes that one call moved through one socket, or a part of them; they follow it. With what was
+ * sent goes what was noted of what had been received since the last was: where the other end's
+ * program told of the bytes, their receiver tells of no more than when it got them.
+ */
 struct data_record {
 	__u8 kind;
 	__u8 direction; /* enum direction */
@@ -43,16 +48,24 @@ struct data_record {
 	__u32 position; /* of the first byte */
 	__u32 acknowledged; /* for what was sent: up to where the socket had been read */
 	__u32 missing;  /* how many bytes after `length` were moved but not copied */
-	__u32 thread;   /* which thread of the owner made the call */
+	__u32 heard;    /* the position of what was noted, */
+	__u64 heard_at; /* when that came, */
+	__u32 heard_length; /* how much it was; 0: nothing is noted, */
+	__u32 more_length;  /* how much came behind it at once, */
+	__u64 more_at;      /* and when the last of that came */
 };
-_Static_assert(sizeof(struct data_record) == 40, "");
+_Static_assert(sizeof(struct data_record) == 64, "");
 _Static_assert(__builtin_offsetof(struct data_record, length) == 4, "");
 _Static_assert(__builtin_offsetof(struct data_record, id) == 8, "");
 _Static_assert(__builtin_offsetof(struct data_record, time) == 16, "");
 _Static_assert(__builtin_offsetof(struct data_record, position) == 24, "");
 _Static_assert(__builtin_offsetof(struct data_record, acknowledged) == 28, "");
 _Static_assert(__builtin_offsetof(struct data_record, missing) == 32, "");
-_Static_assert(__builtin_offsetof(struct data_record, thread) == 36, "");
+_Static_assert(__builtin_offsetof(struct data_record, heard) == 36, "");
+_Static_assert(__builtin_offsetof(struct data_record, heard_at) == 40, "");
+_Static_assert(__builtin_offsetof(struct data_record, heard_length) == 48, "");
+_Static_assert(__builtin_offsetof(struct data_record, more_length) == 52, "");
+_Static_assert(__builtin_offsetof(struct data_record, more_at) == 56, "");
 
 /* What a state_record says. */
 #define STATE_OPEN 1        /* `sent` and `received` are where the two SYNs stand */

@@ -60,16 +60,12 @@ struct {
 #define CGROUP_DEPTH 24
 #define PID_NAMESPACE_DEPTH 8
 
-/* The process id as the tracer's PID namespace has it; 0 where it has none there. */
-static __always_inline __u32 process_of(struct task_struct *task)
+/* The process id as a PID namespace that is not the first one has it; 0 where it has none there. */
+static __always_inline __u32 process_in_namespace(struct task_struct *task)
 {
-	struct pid *pid;
-	__u32 level;
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
 
-	if (!pid_namespace)
-		return LOAD(task, tgid);
-	pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	level = BPF_CORE_READ(pid, level);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < PID_NAMESPACE_DEPTH; i++) {
 		struct {
@@ -86,6 +82,12 @@ static __always_inline __u32 process_of(struct task_struct *task)
 			return entry.number;
 	}
 	return 0;
+}
+
+/* The process id as the tracer's PID namespace has it; 0 where it has none there. */
+static __always_inline __u32 process_of(struct task_struct *task)
+{
+	return pid_namespace ? process_in_namespace(task) : (__u32)LOAD(task, tgid);
 }
 
 /* Walks up from a cgroup to the root, looking for a wanted one. */

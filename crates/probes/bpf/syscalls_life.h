@@ -7,16 +7,18 @@
 #include "syscalls_socket.h"
 
 /* Tells what is known of a socket, if it is wanted: whoever holds it, if nothing is asked of that. */
-static __always_inline bool is_told(struct sock *sk, struct socket_state *state, __u64 time)
+static __always_inline bool is_told(struct socket_state *state, __u64 time)
 {
+	__u32 what = 0;
+
 	if (!(state->flags & SOCKET_WANTED) && asks_for_processes())
 		return false;
 	if (!(state->flags & SOCKET_TOLD))
-		tell_facts(sk, NULL, state, time);
-	if ((state->flags & (SOCKET_BORN | SOCKET_OPEN_TOLD)) == SOCKET_BORN) {
-		state->flags |= SOCKET_OPEN_TOLD;
-		tell_state(state, STATE_OPEN, state->opened, state->open_sent - 1, state->open_received - 1);
-	}
+		what = INTRODUCE_FACTS;
+	if ((state->flags & (SOCKET_BORN | SOCKET_OPEN_TOLD)) == SOCKET_BORN)
+		what |= INTRODUCE_OPEN;
+	if (what)
+		introduce(state->socket, 0, what, time);
 	return state->flags & SOCKET_TOLD;
 }
 
@@ -31,7 +33,7 @@ static __always_inline void connecting(struct sock *sk, __u64 time)
 		return;
 	if (is_compat(task)) {
 		hide(task, CAUSE_COMPAT);
-		tell_blind(task, BLIND_COMPAT, time);
+		tell_blind(BLIND_COMPAT, time);
 	}
 	state = keep(sk, SOCKET_CLIENT | SOCKET_WANTED, 0, time);
 	if (!state)
@@ -58,7 +60,9 @@ static __always_inline void established(struct sock *sk, struct tcp_sock *tcp, s
 	state->received = state->open_received;
 	state->opened = time;
 	state->flags |= SOCKET_BORN | SOCKET_SENT_KNOWN | SOCKET_RECEIVED_KNOWN;
-	is_told(sk, state, time);
+	name_ways(state->socket);
+	forget_marks(state);
+	is_told(state, time);
 }
 
 /* The cause of what went unseen, where the process that runs is a 32-bit one. */
@@ -68,7 +72,7 @@ static __always_inline __u8 compat_of_current(__u64 time)
 
 	if (!is_compat(task))
 		return 0;
-	tell_blind(task, BLIND_COMPAT, time);
+	tell_blind(BLIND_COMPAT, time);
 	return CAUSE_COMPAT;
 }
 
@@ -85,11 +89,11 @@ static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct
 		what |= STATE_RECEIVED_END;
 	if (!what)
 		return;
-	if (is_told(sk, state, time)) {
+	if (is_told(state, time)) {
 		/* Only a process that closes or shuts down gets here, and it is the one that runs. */
 		if (what & STATE_SENT_END && state->flags & SOCKET_SENT_KNOWN)
 			tell_hidden(state, SENT, state->sent, sent, time, compat_of_current(time));
-		tell_state(state, what, time, sent, received);
+		tell_state(state->id, what, time, sent, received);
 	}
 	if (what & STATE_SENT_END) {
 		state->flags |= SOCKET_SENT_ENDED;
@@ -123,7 +127,7 @@ static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct s
 	else if (all_received(sk, tcp, received) && !(state->flags & SOCKET_RECEIVED_ENDED))
 		what |= STATE_RECEIVED_END;
 	state->flags |= SOCKET_DEAD | SOCKET_SENT_ENDED | SOCKET_RECEIVED_ENDED;
-	if (!is_told(sk, state, time))
+	if (!is_told(state, time))
 		return closed;
 	if (closed) {
 		__u8 compat = compat_of_current(time);
@@ -133,7 +137,7 @@ static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct s
 		if (state->flags & SOCKET_RECEIVED_KNOWN)
 			tell_hidden(state, RECEIVED, state->received, received, time, compat ? compat : CAUSE_ZERO_COPY);
 	}
-	tell_state(state, what, time, sent, received);
+	tell_state(state->id, what, time, sent, received);
 	return closed;
 }
 
@@ -155,7 +159,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	if (state && state->flags & SOCKET_DEAD) {
 		/* The dead do not change: another lives in its place. */
 		if (state->flags & SOCKET_TOLD)
-			tell_state(state, STATE_GONE, time, state->sent, state->received);
+			tell_state(state->id, STATE_GONE, time, state->sent, state->received);
 		bpf_map_delete_elem(&sockets, &key);
 		state = NULL;
 	}
@@ -199,6 +203,9 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 	return 0;
 }
 
+/* The task whose files are walked over, as a number, which can be handed to functions. */
+static volatile __u64 listed;
+
 /* A socket that `task` held when tracing began. */
 static __always_inline void existed(struct sock *sk, struct task_struct *task)
 {
@@ -214,10 +221,13 @@ static __always_inline void existed(struct sock *sk, struct task_struct *task)
 	case TCP_SYN_SENT:
 		return;
 	case TCP_LISTEN:
-		if (family != AF_UNIX) {
-			struct socket_state listens = { .flags = SOCKET_LISTENS };
-
-			tell_facts(sk, task, &listens, time);
+		if (family == AF_UNIX)
+			return;
+		state = keep(sk, SOCKET_LISTENS, 0, time);
+		if (state) {
+			listed = (__u64)task;
+			introduce(state->socket, listed, INTRODUCE_FACTS | INTRODUCE_OWNER, time);
+			bpf_map_delete_elem(&sockets, &key);
 		}
 		return;
 	}
@@ -234,9 +244,8 @@ static __always_inline void existed(struct sock *sk, struct task_struct *task)
 	}
 	if (!state)
 		return;
-	tell_facts(sk, task, state, time);
-	if (family == AF_UNIX)
-		tell_names(sk, state, time);
+	listed = (__u64)task;
+	introduce(state->socket, listed, INTRODUCE_FACTS | INTRODUCE_OWNER | (family == AF_UNIX ? INTRODUCE_NAMES : 0), time);
 }
 
 /* Walks over every open file of every process, once. */

@@ -65,6 +65,19 @@ static __always_inline __u32 begin_received(struct socket_state *state, struct d
 	return position;
 }
 
+/* What was received since something was last sent goes with what is sent now. */
+static __always_inline void say_what_was_heard(struct socket_state *state, struct data_record *header)
+{
+	if (!state->heard_length)
+		return;
+	header->heard = state->heard;
+	header->heard_at = state->heard_at;
+	header->heard_length = state->heard_length;
+	header->more_length = state->more_length;
+	header->more_at = state->more_at;
+	state->heard_length = 0;
+}
+
 /*
  * A call of `task` moved `moved` bytes through `sk`. Fills `header` and gives the socket's state;
  * 0 where there is nothing to hand up.
@@ -78,7 +91,7 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 
 	if (!family) {
 		if (LOAD(sk, sk_protocol) == IPPROTO_MPTCP && wanted_socket(sk) && wanted_process(task))
-			tell_blind(task, BLIND_MPTCP, time);
+			tell_blind(BLIND_MPTCP, time);
 		return NULL;
 	}
 	state = state_for(sk, family, task, time);
@@ -93,7 +106,8 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 	header->time = time;
 	header->acknowledged = 0;
 	header->missing = 0;
-	header->thread = LOAD(task, pid);
+	header->heard_length = 0;
+	header->more_length = 0;
 	if (family == AF_UNIX) {
 		header->acknowledged = state->received;
 		if (direction == SENT) {
@@ -111,13 +125,16 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 			return NULL;
 		if (has_kernel_tls(tcp)) {
 			state->flags |= SOCKET_REFUSED;
-			tell_blind(task, BLIND_KERNEL_TLS, time);
+			tell_blind(BLIND_KERNEL_TLS, time);
 			return NULL;
 		}
+		if (!state->ways[SENT])
+			name_ways(state->socket);
 		received = received_of(sk, tcp);
 		if (direction == SENT) {
 			header->acknowledged = received;
 			header->position = begin_sent(state, header, sent_of(sk, tcp), moved);
+			say_what_was_heard(state, header);
 		} else {
 			header->position = begin_received(state, header, received, moved);
 		}
@@ -144,54 +161,114 @@ static __always_inline __u32 room_for(const struct data_record *header, __u32 mo
 	return limit->bytes[direction] < room ? limit->bytes[direction] : room;
 }
 
-/*
- * Hands up the `moved` bytes that a call moved, `index` being the message that it is at; true where
- * walk_on must follow.
- */
-static __always_inline bool hand_up_call(struct sock *sk, const struct call *call, __u32 index,
-					 const struct data_record *header, __u32 moved, int flags)
-{
-	__u32 room = room_for(header, moved);
-	__u32 cause = call->cause;
-	struct buffers buffers = {};
-	bool zero_copy;
+/* What hand_up_call is told of the socket, which it cannot be given. */
+#define TRAIT_UNIX 1
+#define TRAIT_ZERO_COPY 2
 
+static __always_inline __u32 traits_of(struct sock *sk)
+{
+	return (LOAD(sk, __sk_common.skc_family) == AF_UNIX ? TRAIT_UNIX : 0) |
+	       (flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)) ? TRAIT_ZERO_COPY : 0);
+}
+
+/* Hands up the `moved` bytes that the walk's call moved, `index` being the message that it is at. */
+__noinline int hand_up_call(__u32 index, __u32 moved, __u32 flags, __u32 traits)
+{
+	struct walk *walk = own_walk();
+	struct data_record *header;
+	__u32 cause;
+	__u32 room;
+
+	if (!walk)
+		return 0;
+	header = &walk->next;
+	room = room_for(header, moved);
 	if (!room) {
 		tell_missing(header, moved, CAUSE_SKIPPED);
-		return false;
+		return 0;
 	}
+	cause = walk->call.cause;
 	/* Thrown away on the way in, as the caller wished. */
-	if (!cause && header->direction == RECEIVED && flags & MSG_TRUNC && LOAD(sk, __sk_common.skc_family) != AF_UNIX)
+	if (!cause && header->direction == RECEIVED && flags & MSG_TRUNC && !(traits & TRAIT_UNIX))
 		cause = CAUSE_ZERO_COPY;
-	zero_copy = header->direction == SENT && flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
 	if (!cause)
-		cause = buffers_of(call, index, zero_copy, &buffers);
+		cause = buffers_of(&walk->call, index, header->direction == SENT && traits & TRAIT_ZERO_COPY, &walk->buffers);
 	if (cause) {
 		tell_missing(header, moved, cause);
-		return false;
+		walk->incomplete = 1;
+		return 0;
 	}
-	return hand_up(header, &buffers, moved, room);
+	hand_up(walk, moved, room);
+	return 0;
 }
 
 /* The same for all `count` messages of a call of several. */
-static __always_inline bool hand_up_messages(struct sock *sk, const struct call *call, __u32 count,
-					     const struct data_record *header, __u32 moved, int flags)
+__noinline int hand_up_messages(__u32 count, __u32 moved, __u32 flags, __u32 traits)
 {
-	__u32 room = room_for(header, moved);
-	struct buffers none = {};
-	__u32 zero = 0;
-	struct walk *walk;
+	struct walk *walk = own_walk();
+	__u32 room;
 
-	if (!room || (header->direction == SENT && call->arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
-		return hand_up_call(sk, call, 0, header, moved, flags);
-	hand_up(header, &none, moved, room);
-	walk = bpf_map_lookup_elem(&walks, &zero);
 	if (!walk)
-		return false;
+		return 0;
+	room = room_for(&walk->next, moved);
+	if (!room || (walk->next.direction == SENT && walk->call.arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
+		return hand_up_call(0, moved, flags, traits);
+	walk->buffers.length = 0;
+	walk->buffers.entries = 0;
 	walk->left = 0;
-	walk->messages = call->arguments[1];
+	walk->messages = walk->call.arguments[1];
 	walk->count = count;
-	return true;
+	walk->room = room;
+	walk->limited = room < copy_limit;
+	walk->gathered = 0;
+	return walk_over();
+}
+
+/*
+ * Notes that bytes were received of which their sender told, to be told with what is sent next. Where
+ * that must wait too long, as it is not the first, it is told now.
+ */
+static __always_inline void hear(struct socket_state *state, const struct data_record *header, __u32 moved)
+{
+	if (!state->heard_length) {
+		state->heard = header->position;
+		state->heard_length = moved;
+		state->heard_at = header->time;
+		state->more_length = 0;
+	} else if (state->flags & SOCKET_MORE_WAITS &&
+		   header->position == state->heard + state->heard_length + state->more_length) {
+		state->more_length += moved;
+		state->more_at = header->time;
+	} else {
+		tell_missing(header, moved, CAUSE_ELSEWHERE);
+	}
+}
+
+/* Hands up the bytes of the walk's call as far as nobody did, and notes it for the other end. */
+static __always_inline void tell_moved(struct sock *sk, struct socket_state *state, struct walk *walk, __u32 index,
+				       __u32 count, __u32 moved, __u32 flags)
+{
+	enum direction direction = walk->next.direction;
+	__u32 position = walk->next.position;
+	bool more;
+
+	if (direction == RECEIVED && state->ways[RECEIVED] && was_told(state, position, moved)) {
+		hear(state, &walk->next, moved);
+	} else {
+		walk->incomplete = 0;
+		if (count)
+			hand_up_messages(count, moved, flags, traits_of(sk));
+		else
+			hand_up_call(index, moved, flags, traits_of(sk));
+		if (direction == SENT && state->ways[SENT])
+			mark_told(state, position, moved, !walk->incomplete);
+	}
+	if (direction == RECEIVED && state->ways[RECEIVED]) {
+		struct tcp_sock *tcp = TCP_OF(sk);
+
+		more = tcp && LOAD(tcp, rcv_nxt) != LOAD(tcp, copied_seq);
+		state->flags = more ? state->flags | SOCKET_MORE_WAITS : state->flags & ~SOCKET_MORE_WAITS;
+	}
 }
 
 /* The reader of a stream was told that it is over. */
@@ -226,7 +303,7 @@ static __always_inline void read_end(struct sock *sk, struct task_struct *task)
 		state->received = received_of(sk, tcp);
 	}
 	if (what)
-		tell_state(state, what, time, state->sent, state->received);
+		tell_state(state->id, what, time, state->sent, state->received);
 }
 
 #endif

@@ -25,17 +25,6 @@ struct {
 /* Whether such a call was ever seen: until then nobody need look into the map. */
 static volatile bool progresses_used;
 
-#define CONTINUATION(NAME)                               \
-	struct {                                         \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);   \
-		__uint(max_entries, 1);                  \
-		__type(key, __u32);                      \
-		__type(value, __u32);                    \
-	} NAME SEC(".maps")
-
-CONTINUATION(continue_send);
-CONTINUATION(continue_receive);
-
 /* A transfer that moved nothing: an error ends a call of several messages, an empty message does not. */
 static __always_inline void moved_nothing(int result)
 {
@@ -77,37 +66,49 @@ static __always_inline __u32 message_index(const struct call *call, struct sock 
 /*
  * Whether it is the call's own descriptor whose socket moved the bytes: the kernel also sends on
  * sockets of its own while it serves a call on a file. A descriptor that was closed, or is another
- * socket's by now, was this one's when the call began.
+ * socket's by now, was this one's when the call began. Asked once for each descriptor by which a
+ * socket's owner moves bytes.
  */
-static __always_inline bool is_callers(const struct call *call, struct task_struct *task)
+static __always_inline bool is_callers(struct socket_state *state, const struct call *call, struct task_struct *task)
 {
+	__u32 descriptor = call->arguments[0];
 	struct sock *found;
 
 	if (call->number == CALL_SPLICE || call->number == CALL_SENDFILE)
 		return true;
-	return sock_of_descriptor(task, call->arguments[0], &found) != DESCRIPTOR_FILE;
+	if (state->descriptor == descriptor + 1 && state->owner == owner_of(task))
+		return true;
+	if (sock_of_descriptor(task, descriptor, &found) == DESCRIPTOR_FILE)
+		return false;
+	state->descriptor = descriptor + 1;
+	return true;
 }
 
-/* Hands up what a transfer of `moved` bytes moved; true where walk_on must follow. */
-static __always_inline bool transferred(struct sock *sk, __u32 moved, int flags, enum direction direction)
+/* Hands up what a transfer of `moved` bytes moved. */
+static __always_inline void transferred(struct sock *sk, __u32 moved, int flags, enum direction direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct data_record header;
-	struct call call = {};
+	struct walk *walk = own_walk();
+	struct socket_state *state;
+	struct call *call;
 	__u32 index = 0;
 
-	if (!moved_through(sk, task, moved, direction, &header))
-		return false;
-	call_of(task, &call);
-	if (!call.cause && (call.number == CALL_SENDMMSG || call.number == CALL_RECVMMSG))
-		index = message_index(&call, sk);
-	if (call.cause == CAUSE_IO_URING)
-		tell_blind(task, BLIND_IO_URING, header.time);
-	if (call.cause == CAUSE_COMPAT)
-		tell_blind(task, BLIND_COMPAT, header.time);
-	if (!call.cause && !is_callers(&call, task))
-		call.cause = CAUSE_KERNEL;
-	return hand_up_call(sk, &call, index, &header, moved, flags);
+	if (!walk)
+		return;
+	state = moved_through(sk, task, moved, direction, &walk->next);
+	if (!state)
+		return;
+	call = &walk->call;
+	call_of(task, call);
+	if (!call->cause && (call->number == CALL_SENDMMSG || call->number == CALL_RECVMMSG))
+		index = message_index(call, sk);
+	if (call->cause == CAUSE_IO_URING)
+		tell_blind(BLIND_IO_URING, walk->next.time);
+	if (call->cause == CAUSE_COMPAT)
+		tell_blind(BLIND_COMPAT, walk->next.time);
+	if (!call->cause && !is_callers(state, call, task))
+		call->cause = CAUSE_KERNEL;
+	tell_moved(sk, state, walk, index, 0, moved, flags);
 }
 
 SEC("tp_btf/sock_send_length")
@@ -115,16 +116,8 @@ int BPF_PROG(sock_send_length, struct sock *sk, int moved, int flags)
 {
 	if (moved <= 0)
 		moved_nothing(moved);
-	else if (transferred(sk, moved, flags, SENT))
-		bpf_tail_call(ctx, &continue_send, 0);
-	return 0;
-}
-
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_send_on, struct sock *sk, int moved, int flags)
-{
-	if (walk_on())
-		bpf_tail_call(ctx, &continue_send, 0);
+	else
+		transferred(sk, moved, flags, SENT);
 	return 0;
 }
 
@@ -135,20 +128,9 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
 		moved_nothing(moved);
 		if (!moved && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
 			read_end(sk, bpf_get_current_task_btf());
-		return 0;
+	} else if (!(flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
+		transferred(sk, moved, flags, RECEIVED);
 	}
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
-		return 0;
-	if (transferred(sk, moved, flags, RECEIVED))
-		bpf_tail_call(ctx, &continue_receive, 0);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv_on, struct sock *sk, int moved, int flags)
-{
-	if (walk_on())
-		bpf_tail_call(ctx, &continue_receive, 0);
 	return 0;
 }
 

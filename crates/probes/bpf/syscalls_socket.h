@@ -22,6 +22,7 @@
 #define SOCKET_LISTENS 8192
 #define SOCKET_DEAD 16384    /* its connection is no more */
 #define SOCKET_REFUSED 4096  /* its bytes mean nothing to us (kernel TLS) */
+#define SOCKET_MORE_WAITS 32768 /* when it was last read, there was more to be read at once */
 
 /* A socket that is traced. */
 struct socket_state {
@@ -36,6 +37,14 @@ struct socket_state {
 	__u32 hole;      /* the start of what `sent` jumped over … */
 	__u32 hole_length; /* … and how much that was */
 	__u32 flags;     /* SOCKET_… */
+	__u32 descriptor; /* by which its owner was last seen to move bytes, and 1 */
+	__u64 socket;    /* the structure's place as a number, which can be handed to functions */
+	__u64 ways[2];   /* by enum direction: names it in `marks`; 0: it has none, or not yet */
+	__u64 heard_at;  /* as in struct data_record, and the next */
+	__u64 more_at;
+	__u32 heard;
+	__u32 heard_length;
+	__u32 more_length;
 	__u32 unused;
 };
 
@@ -46,6 +55,27 @@ struct {
 	__type(key, __u64);
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
+
+/*
+ * How far the sending end's program has told of the bytes that go one way through a connection: what
+ * it told, the receiving end need not tell once more. Each way has a place by its name, of which the
+ * last to come takes possession; without one, both ends tell.
+ */
+struct mark {
+	__u64 way;
+	__u64 told; /* up to this position, in the upper half, so many bytes without a hole, in the lower */
+};
+
+#define MARKS 65536
+/* No more than a receiver can be behind its sender, so that an old mark is taken for no other. */
+#define MOST_MARKED (16 << 20)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MARKS);
+	__type(key, __u32);
+	__type(value, struct mark);
+} marks SEC(".maps");
 
 /* How many ids each CPU has given. */
 struct {
@@ -179,6 +209,11 @@ static __always_inline bool all_received(struct sock *sk, struct tcp_sock *tcp, 
 	return flag_of(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE)) && received + 1 == LOAD(tcp, rcv_nxt);
 }
 
+/*
+ * The functions from here on that tell something are not static, and so are given no pointers: they
+ * find what they need anew. What they tell comes once for a socket.
+ */
+
 /* Tells the two names of a Unix connection, if it has any. */
 static __always_inline void tell_names(struct sock *sk, struct socket_state *state, __u64 time)
 {
@@ -218,9 +253,9 @@ static __always_inline void tell_names(struct sock *sk, struct socket_state *sta
 
 static __always_inline void describe(struct task_struct *task, struct process *process)
 {
-	struct task_struct *leader = LOAD(task, group_leader);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
-	process->process = process_of(task);
+	process->process = pid_namespace ? process_in_namespace(task) : (__u32)BPF_CORE_READ(task, tgid);
 	process->unused = 0;
 	process->started = BPF_CORE_READ(leader, start_boottime);
 	process->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
@@ -240,13 +275,13 @@ static __always_inline void tell_facts(struct sock *sk, struct task_struct *task
 	}
 	__builtin_memset(record, 0, sizeof(*record));
 	record->kind = RECORD_FACTS;
-	record->family = LOAD(sk, __sk_common.skc_family);
+	record->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	record->flags = (state->flags & SOCKET_CLIENT ? FACTS_CLIENT : 0) | (state->flags & SOCKET_SERVER ? FACTS_SERVER : 0) |
 			(state->flags & SOCKET_EXISTED ? FACTS_EXISTS : 0) | (state->flags & SOCKET_BORN ? FACTS_BORN : 0) |
 			(state->flags & SOCKET_LISTENS ? FACTS_LISTENS : 0);
 	record->id = state->id;
 	record->time = time;
-	record->namespace = LOAD(sk, __sk_common.skc_net.net, ns.inum);
+	record->namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (record->family == AF_UNIX) {
 		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 		__u64 *local = (__u64 *)record->local;
@@ -257,11 +292,11 @@ static __always_inline void tell_facts(struct sock *sk, struct task_struct *task
 		remote[0] = inode_of(peer);
 		remote[1] = (__u64)peer;
 	} else {
-		record->local_port = LOAD(sk, __sk_common.skc_num);
-		record->remote_port = bpf_ntohs(LOAD(sk, __sk_common.skc_dport));
+		record->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		record->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 		if (record->family == AF_INET) {
-			*(__u32 *)record->local = LOAD(sk, __sk_common.skc_rcv_saddr);
-			*(__u32 *)record->remote = LOAD(sk, __sk_common.skc_daddr);
+			*(__u32 *)record->local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+			*(__u32 *)record->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 		} else {
 			BPF_CORE_READ_INTO(&record->local, sk, __sk_common.skc_v6_rcv_saddr);
 			BPF_CORE_READ_INTO(&record->remote, sk, __sk_common.skc_v6_daddr);
@@ -269,7 +304,8 @@ static __always_inline void tell_facts(struct sock *sk, struct task_struct *task
 	}
 	if (task) {
 		describe(task, process);
-		state->owner = owner_of(task);
+		state->owner = (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, self_exec_id);
+		state->descriptor = 0;
 	} else {
 		process = bpf_map_lookup_elem(&processes, &state->owner);
 	}
@@ -283,23 +319,47 @@ static __always_inline void tell_facts(struct sock *sk, struct task_struct *task
 	submit(record, sizeof(*record));
 }
 
-static __always_inline void tell_state(struct socket_state *state, __u8 what, __u64 time, __u32 sent, __u32 received)
+__noinline int tell_state(__u64 id, __u32 what, __u64 time, __u32 sent, __u32 received)
 {
 	struct state_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-	if (!record) {
-		count_lost(0);
-		return;
-	}
+	if (!record)
+		return count_lost(0);
 	record->kind = RECORD_STATE;
 	record->what = what;
 	record->unused = 0;
 	record->unused2 = 0;
-	record->id = state->id;
+	record->id = id;
 	record->time = time;
 	record->sent = sent;
 	record->received = received;
 	submit(record, sizeof(*record));
+	return 0;
+}
+
+/* What `introduce` is to tell of a socket. */
+#define INTRODUCE_FACTS 1
+#define INTRODUCE_OWNER 2 /* with the facts: that the task at `holder` holds it */
+#define INTRODUCE_NAMES 4
+#define INTRODUCE_OPEN 8
+
+/* Tells what is to be known of the socket at this place before its bytes. */
+__noinline int introduce(__u64 socket, __u64 holder, __u32 what, __u64 time)
+{
+	struct socket_state *state = bpf_map_lookup_elem(&sockets, &socket);
+	struct sock *sk = (struct sock *)socket;
+
+	if (!state)
+		return 0;
+	if (what & INTRODUCE_FACTS)
+		tell_facts(sk, what & INTRODUCE_OWNER ? (struct task_struct *)holder : NULL, state, time);
+	if (what & INTRODUCE_NAMES)
+		tell_names(sk, state, time);
+	if (what & INTRODUCE_OPEN) {
+		state->flags |= SOCKET_OPEN_TOLD;
+		tell_state(state->id, STATE_OPEN, state->opened, state->open_sent - 1, state->open_received - 1);
+	}
+	return 0;
 }
 
 /* By process: by what its bytes go unseen (enum cause), where that was noticed. */
@@ -318,32 +378,29 @@ static __always_inline void hide(struct task_struct *task, __u8 cause)
 	bpf_map_update_elem(&hidden, &process, &cause, BPF_ANY);
 }
 
-/*
- * Tells of bytes between two positions that no call was seen to move, as the counters say they
- * were: by `otherwise`, unless the owner is known to move them by other means. 0: by nothing known.
- */
-static __always_inline void tell_hidden(struct socket_state *state, enum direction direction, __u32 from, __u32 to,
-					__u64 time, __u8 otherwise)
+/* See tell_hidden. */
+__noinline int tell_hidden_of(__u64 socket, __u32 direction_and_otherwise, __u32 from, __u32 to, __u64 time)
 {
-	__u32 process = state->owner >> 32;
+	struct socket_state *state = bpf_map_lookup_elem(&sockets, &socket);
+	__u8 otherwise = direction_and_otherwise >> 8;
 	struct data_record *record;
+	__u32 process;
 	__u8 *cause;
 
-	if ((__s32)(to - from) <= 0 || !(state->flags & SOCKET_TOLD))
-		return;
+	if (!state || !(state->flags & SOCKET_TOLD))
+		return 0;
+	process = state->owner >> 32;
 	cause = bpf_map_lookup_elem(&hidden, &process);
 	if (cause)
 		otherwise = *cause;
 	if (!otherwise)
-		return;
+		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	if (!record) {
-		count_lost(to - from);
-		return;
-	}
+	if (!record)
+		return count_lost(to - from);
 	__builtin_memset(record, 0, sizeof(*record));
 	record->kind = RECORD_DATA;
-	record->direction = direction;
+	record->direction = direction_and_otherwise;
 	record->cause = otherwise;
 	record->id = state->id;
 	record->time = time;
@@ -351,28 +408,42 @@ static __always_inline void tell_hidden(struct socket_state *state, enum directi
 	record->acknowledged = state->received;
 	record->missing = to - from;
 	submit(record, sizeof(*record));
+	return 0;
 }
 
-/* Says once that a process is out of sight. */
-static __always_inline void tell_blind(struct task_struct *task, enum blind_why why, __u64 time)
+/*
+ * Tells of bytes between two positions that no call was seen to move, as the counters say they
+ * were: by `otherwise`, unless the owner is known to move them by other means. 0: by nothing known.
+ */
+static __always_inline void tell_hidden(struct socket_state *state, enum direction direction, __u32 from, __u32 to,
+					__u64 time, __u8 otherwise)
 {
-	__u64 key = (__u64)LOAD(task, tgid) << 32 | why;
+	if ((__s32)(to - from) > 0)
+		tell_hidden_of(state->socket, direction | (__u32)otherwise << 8, from, to, time);
+}
+
+/* Says once that the process that runs is out of sight. */
+__noinline int tell_blind(__u32 why, __u64 time)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u64 key = (__u64)BPF_CORE_READ(task, tgid) << 32 | why;
 	struct blind_record *record;
 	__u8 one = 1;
 
 	if (bpf_map_lookup_elem(&blinded, &key))
-		return;
+		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record)
-		return;
+		return 0;
 	bpf_map_update_elem(&blinded, &key, &one, BPF_ANY);
 	record->kind = RECORD_BLIND;
 	record->why = why;
 	record->unused = 0;
-	record->process = process_of(task);
+	record->process = pid_namespace ? process_in_namespace(task) : (__u32)BPF_CORE_READ(task, tgid);
 	record->time = time;
 	BPF_CORE_READ_INTO(&record->command, task, group_leader, comm);
 	submit(record, sizeof(*record));
+	return 0;
 }
 
 /* Which end of a Unix connection this is: the accepted one bears the listener's name. */
@@ -387,6 +458,106 @@ static __always_inline __u32 unix_side(struct sock *sk)
 	return named ? SOCKET_SERVER : SOCKET_CLIENT;
 }
 
+static __always_inline __u64 mix(__u64 one, __u64 other)
+{
+	__u64 mixed = (one ^ other >> 32) * 0x9e3779b97f4a7c15ull + other * 0xc2b2ae3d27d4eb4full;
+
+	mixed ^= mixed >> 31;
+	mixed *= 0xd6e8feb86659fd93ull;
+	return mixed ^ mixed >> 29;
+}
+
+/* A number for one end of a connection: the same for IPv4 as for IPv4 within IPv6. */
+static __always_inline __u64 name_of_end(const __u64 address[2], __be32 inner, __u64 port)
+{
+	bool mapped = !address[0] && (__u32)address[1] == bpf_htonl(0xffff);
+
+	return mix(mapped ? inner : mix(address[0], address[1]), port);
+}
+
+/*
+ * Names the two ways of the TCP connection of the socket at this place. Addresses may mean something
+ * else in every network namespace: ends in two of them never meet here.
+ */
+__noinline int name_ways(__u64 socket)
+{
+	struct socket_state *state = bpf_map_lookup_elem(&sockets, &socket);
+	struct sock *sk = (struct sock *)socket;
+	__u64 local[2] = { 0, bpf_htonl(0xffff) };
+	__u64 remote[2] = { 0, bpf_htonl(0xffff) };
+	__u64 namespace, one, other;
+
+	if (!state)
+		return 0;
+	namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&remote, sk, __sk_common.skc_v6_daddr);
+	}
+	one = name_of_end(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), BPF_CORE_READ(sk, __sk_common.skc_num));
+	other = name_of_end(remote, BPF_CORE_READ(sk, __sk_common.skc_daddr),
+			    bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
+	state->ways[SENT] = mix(mix(one, other), namespace) | 1;
+	state->ways[RECEIVED] = mix(mix(other, one), namespace) | 1;
+	return 0;
+}
+
+static __always_inline struct mark *mark_of(__u64 way)
+{
+	__u32 place = way >> 48;
+
+	return bpf_map_lookup_elem(&marks, &place);
+}
+
+/* What an earlier connection between the same two ends left behind means nothing any more. */
+static __always_inline void forget_marks(struct socket_state *state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct mark *mark = mark_of(state->ways[i]);
+
+		if (mark && mark->way == state->ways[i])
+			mark->told = 0;
+	}
+}
+
+/* Marks that the sender told of bytes, or that something of them is not in the ring. */
+static __always_inline void mark_told(const struct socket_state *state, __u32 position, __u32 moved, bool complete)
+{
+	struct mark *mark = mark_of(state->ways[SENT]);
+	__u64 length = moved;
+	__u64 told;
+
+	if (!mark)
+		return;
+	if (mark->way != state->ways[SENT]) {
+		mark->told = 0;
+		barrier();
+		mark->way = state->ways[SENT];
+	} else {
+		told = mark->told;
+		if (told >> 32 == position)
+			length += (__u32)told;
+		if (length > MOST_MARKED)
+			length = MOST_MARKED;
+	}
+	barrier();
+	mark->told = (__u64)(position + moved) << 32 | (complete ? (__u32)length : 0);
+}
+
+/* Whether the sender told of these bytes. */
+static __always_inline bool was_told(const struct socket_state *state, __u32 position, __u32 moved)
+{
+	struct mark *mark = mark_of(state->ways[RECEIVED]);
+	__s32 ahead;
+	__u64 told;
+
+	if (!mark || mark->way != state->ways[RECEIVED])
+		return false;
+	told = *(volatile __u64 *)&mark->told;
+	ahead = (__s32)((__u32)(told >> 32) - (position + moved));
+	return ahead >= 0 && (__u64)ahead + moved <= (__u32)told;
+}
+
 /* Begins to keep a socket. */
 static __always_inline struct socket_state *keep(struct sock *sk, __u32 flags, __u64 inode, __u64 time)
 {
@@ -396,6 +567,7 @@ static __always_inline struct socket_state *keep(struct sock *sk, __u32 flags, _
 		.opened = time,
 		.inode = inode,
 		.flags = flags,
+		.socket = key,
 	};
 
 	bpf_map_update_elem(&sockets, &key, &fresh, BPF_ANY);
@@ -419,6 +591,7 @@ static __always_inline struct socket_state *state_for(struct sock *sk, int famil
 	struct socket_state *state = bpf_map_lookup_elem(&sockets, &key);
 	bool kernel_thread = LOAD(task, flags) & PF_KTHREAD;
 	__u64 inode = 0;
+	__u32 what = 0;
 
 	/* What lives where a dead one was is another. */
 	if (state && state->flags & SOCKET_DEAD && LOAD(sk, __sk_common.skc_state) != TCP_CLOSE)
@@ -437,14 +610,16 @@ static __always_inline struct socket_state *state_for(struct sock *sk, int famil
 	if (!state)
 		return NULL;
 	state->flags |= SOCKET_WANTED;
-	if (!(state->flags & SOCKET_TOLD) || (!kernel_thread && state->owner != owner_of(task)))
-		tell_facts(sk, kernel_thread ? NULL : task, state, time);
+	if (!kernel_thread && state->owner != owner_of(task))
+		what = INTRODUCE_FACTS | INTRODUCE_OWNER;
+	else if (!(state->flags & SOCKET_TOLD))
+		what = INTRODUCE_FACTS | (kernel_thread ? 0 : INTRODUCE_OWNER);
 	if (family == AF_UNIX && !(state->flags & SOCKET_NAMED))
-		tell_names(sk, state, time);
-	if ((state->flags & (SOCKET_BORN | SOCKET_OPEN_TOLD)) == SOCKET_BORN) {
-		state->flags |= SOCKET_OPEN_TOLD;
-		tell_state(state, STATE_OPEN, state->opened, state->open_sent - 1, state->open_received - 1);
-	}
+		what |= INTRODUCE_NAMES;
+	if ((state->flags & (SOCKET_BORN | SOCKET_OPEN_TOLD)) == SOCKET_BORN)
+		what |= INTRODUCE_OPEN;
+	if (what)
+		introduce(state->socket, bpf_get_current_task(), what, time);
 	return state;
 }
 

@@ -39,13 +39,6 @@ struct {
 	__type(value, struct begun);
 } calls SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} continue_call SEC(".maps");
-
 static __always_inline enum direction direction_of(__u32 number)
 {
 	switch (number) {
@@ -129,7 +122,7 @@ int enter_uring(struct enter_context *context)
 	if (!wanted_process(task))
 		return 0;
 	hide(task, CAUSE_IO_URING);
-	tell_blind(task, BLIND_IO_URING, bpf_ktime_get_ns());
+	tell_blind(BLIND_IO_URING, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -149,7 +142,7 @@ static __always_inline __u64 receive_flags(const struct call *call)
 #define MESSAGES 1024
 
 /* How many bytes the first `count` messages of a call moved together. */
-static __always_inline __u32 length_of_messages(__u64 messages, __u32 count)
+__noinline int length_of_messages(__u64 messages, __u32 count)
 {
 	__u32 total = 0;
 
@@ -173,11 +166,13 @@ int leave(struct exit_context *context)
 	struct begun *found = bpf_map_lookup_elem(&calls, &thread);
 	struct task_struct *task = CURRENT();
 	__s64 result = context->result;
-	struct data_record header;
+	struct socket_state *state;
 	struct begun begun;
+	struct walk *walk;
 	struct sock *sk;
+	bool several;
 	__u64 flags;
-	bool on;
+	__u32 moved;
 
 	if (!found)
 		return 0;
@@ -194,27 +189,20 @@ int leave(struct exit_context *context)
 			read_end(sk, task);
 		return 0;
 	}
-	if (begun.call.number == CALL_SENDMMSG || begun.call.number == CALL_RECVMMSG) {
-		__u32 moved = length_of_messages(begun.call.arguments[1], result);
-
-		if (!moved || !moved_through(sk, task, moved, begun.direction, &header))
-			return 0;
-		on = hand_up_messages(sk, &begun.call, result, &header, moved, flags);
-	} else {
-		if (!moved_through(sk, task, result, begun.direction, &header))
-			return 0;
-		on = hand_up_call(sk, &begun.call, 0, &header, result, flags);
-	}
-	if (on)
-		bpf_tail_call(context, &continue_call, 0);
-	return 0;
-}
-
-SEC("tracepoint")
-int leave_on(struct exit_context *context)
-{
-	if (walk_on())
-		bpf_tail_call(context, &continue_call, 0);
+	walk = own_walk();
+	if (!walk)
+		return 0;
+	moved = result;
+	several = begun.call.number == CALL_SENDMMSG || begun.call.number == CALL_RECVMMSG;
+	if (several)
+		moved = length_of_messages(begun.call.arguments[1], result);
+	if (!moved)
+		return 0;
+	state = moved_through(sk, task, moved, begun.direction, &walk->next);
+	if (!state)
+		return 0;
+	walk->call = begun.call;
+	tell_moved(sk, state, walk, 0, several ? result : 0, moved, flags);
 	return 0;
 }
 
@@ -242,10 +230,10 @@ static __always_inline void end_unix(__u32 descriptor, bool closes)
 		return;
 	if (!(state->flags & SOCKET_SENT_ENDED)) {
 		state->flags |= SOCKET_SENT_ENDED;
-		tell_state(state, STATE_SENT_END, time, state->sent, state->received);
+		tell_state(state->id, STATE_SENT_END, time, state->sent, state->received);
 	}
 	if (closes) {
-		tell_state(state, STATE_GONE, time, state->sent, state->received);
+		tell_state(state->id, STATE_GONE, time, state->sent, state->received);
 		bpf_map_delete_elem(&sockets, &key);
 	}
 }

@@ -56,12 +56,6 @@ pub mod map {
     pub const SETTLED: &str = "settled";
     /// Array of [`Limit`](super::Limit), at id modulo its size.
     pub const LIMITS: &str = "limits";
-    /// Program array: what a sending hook's program goes on with.
-    pub const CONTINUE_SEND: &str = "continue_send";
-    /// Program array: the same of a receiving hook.
-    pub const CONTINUE_RECEIVE: &str = "continue_receive";
-    /// Program array: the same of the hook at the end of a call.
-    pub const CONTINUE_CALL: &str = "continue_call";
 }
 
 /// What a record says.
@@ -96,10 +90,21 @@ pub struct Data<'a> {
     pub acknowledged: u32,
     /// How many bytes follow that were moved and not copied.
     pub missing: u32,
-    /// The thread that made the call.
-    pub thread: u32,
+    /// With what was sent: what had been received before and not been told of.
+    pub heard: Heard,
     /// What was copied.
     pub bytes: &'a [u8],
+}
+
+/// Bytes that a socket received and of which the sending end's program told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The position of the first.
+    pub position: u32,
+    /// What came first: how many, and when. 0: nothing came.
+    pub first: (u32, u64),
+    /// What came behind it at once: how many, and when the last of them.
+    pub more: (u32, u64),
 }
 
 /// `enum cause` of `syscalls.h`.
@@ -118,6 +123,8 @@ pub mod cause {
     pub const COMPAT: u8 = 6;
     /// User space asked for it.
     pub const SKIPPED: u8 = 7;
+    /// Nothing is missing: the program of the sending end told of the bytes.
+    pub const ELSEWHERE: u8 = 8;
 }
 
 /// `struct state_record`.
@@ -257,7 +264,7 @@ const _: () = assert!(size_of::<Limit>() == 32);
 
 /// How long each record is, without the bytes of a [`Data`].
 mod length {
-    pub(super) const DATA: usize = 40;
+    pub(super) const DATA: usize = 64;
     pub(super) const STATE: usize = 32;
     pub(super) const FACTS: usize = 96;
     pub(super) const NAMES: usize = 248;
@@ -291,17 +298,13 @@ impl Record<'_> {
             kind::DATA if record.len() >= length::DATA => {
                 let (received, cause, _) = (fields.u8()? == 1, fields.u8()?, fields.u8()?);
                 let bytes = fields.u32()? as usize;
-                Some(Record::Data(Data {
-                    received,
-                    cause,
-                    id: fields.u64()?,
-                    time: fields.u64()?,
-                    position: fields.u32()?,
-                    acknowledged: fields.u32()?,
-                    missing: fields.u32()?,
-                    thread: fields.u32()?,
-                    bytes: fields.bytes(bytes)?,
-                }))
+                let (id, time) = (fields.u64()?, fields.u64()?);
+                let (position, acknowledged, missing) = (fields.u32()?, fields.u32()?, fields.u32()?);
+                let (heard, heard_at) = (fields.u32()?, fields.u64()?);
+                let (first, more, more_at) = (fields.u32()?, fields.u32()?, fields.u64()?);
+                let heard = Heard { position: heard, first: (first, heard_at), more: (more, more_at) };
+                let bytes = fields.bytes(bytes)?;
+                Some(Record::Data(Data { received, cause, id, time, position, acknowledged, missing, heard, bytes }))
             }
             kind::STATE if record.len() >= length::STATE => {
                 let what = fields.u8()?;
@@ -359,16 +362,21 @@ mod tests {
         record.extend(3u32.to_ne_bytes());
         record.extend(77u64.to_ne_bytes());
         record.extend(5u64.to_ne_bytes());
-        for word in [100u32, 200, 9, 4711] {
+        for word in [100u32, 200, 9, 50] {
             record.extend(word.to_ne_bytes());
         }
+        record.extend(3u64.to_ne_bytes());
+        record.extend(30u32.to_ne_bytes());
+        record.extend(20u32.to_ne_bytes());
+        record.extend(4u64.to_ne_bytes());
         record.extend(b"abc, and what the size class leaves unused");
-        assert_eq!(used(&record), 43);
+        assert_eq!(used(&record), 67);
         let Some(Record::Data(data)) = Record::read(&record) else { panic!() };
         assert!(data.received);
         assert_eq!((data.cause, data.id, data.time, data.position), (cause::CAPTURE_LIMIT, 77, 5, 100));
-        assert_eq!((data.acknowledged, data.missing, data.thread, data.bytes), (200, 9, 4711, &b"abc"[..]));
-        for length in 0..43 {
+        assert_eq!((data.acknowledged, data.missing, data.bytes), (200, 9, &b"abc"[..]));
+        assert_eq!(data.heard, Heard { position: 50, first: (30, 3), more: (20, 4) });
+        for length in 0..67 {
             assert_eq!(Record::read(&record[..length]), None, "{length}");
         }
     }

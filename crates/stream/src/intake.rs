@@ -41,6 +41,10 @@ impl<State> Connection<State> {
             self.append(event, segment, from, heard, sink);
             return Verdict::Taken;
         }
+        if flags.has(Flags::ELSEWHERE) {
+            self.sighted(event, segment, from, heard, sink);
+            return Verdict::Taken;
+        }
 
         let mut position = segment.position;
         if flags.has(Flags::OPEN) {
@@ -279,6 +283,26 @@ impl<State> Connection<State> {
             }
             at = until;
         }
+    }
+
+    /// A witness saw bytes of which another tells. That there are several may matter to what is
+    /// missing: one may bring what the other lacks.
+    fn sighted<S: Sink<State = State>>(
+        &mut self,
+        event: &Event<'_>,
+        segment: &Segment<'_>,
+        from: Side,
+        heard: Timestamp,
+        sink: &mut S,
+    ) {
+        let direction = &mut self.directions[from.index()];
+        if !direction.known || !direction.witnessed {
+            return;
+        }
+        let Place::Here(start) = direction.locate(segment.position) else { return };
+        self.note_witness(event, from, heard);
+        let stamp = Stamp { at: event.at, witness: event.witness, acknowledged: None };
+        self.seen_again(from, start, start + u64::from(segment.missing), stamp, sink);
     }
 
     /// Tells the sink that bytes came again.

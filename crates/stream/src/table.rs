@@ -218,8 +218,9 @@ impl<S: Sink> Table<S> {
             Some(index) => index,
             None => {
                 let grace = self.limits.grace;
-                // A reset of what is not known tells nothing.
-                if segment.flags.has(Flags::RESET) || self.afterlife.claims(key, from, segment, now, grace) {
+                // A reset of what is not known tells nothing, and no more does a sighting.
+                let tells = !segment.flags.has(Flags::RESET) && !segment.flags.has(Flags::ELSEWHERE);
+                if !tells || self.afterlife.claims(key, from, segment, now, grace) {
                     return;
                 }
                 self.open(key, event.at, now, sink)

@@ -2,7 +2,7 @@ use std::mem;
 use std::sync::Arc;
 
 use l7trace_event::{Blind, Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, What, Witness};
-use l7trace_probes::syscalls::{BlindProcess, Data, Facts, Names, Record, State, blind, cause, facts, state};
+use l7trace_probes::syscalls::{BlindProcess, Data, Facts, Heard, Names, Record, State, blind, cause, facts, state};
 
 use super::sockets::{Sockets, text};
 use crate::kernel::{Clock, Frame, frames};
@@ -76,15 +76,21 @@ impl SyscallsDecoder {
             acknowledged = acknowledged.and_then(|received| pairs.acknowledged(end, received));
         }
         let role = role(socket.flags);
+        let tuple = socket.tuple;
+        if data.heard.first.0 > 0 {
+            hear(&self.clock, tuple, &data.heard, each);
+        }
+        let elsewhere = data.cause == cause::ELSEWHERE;
+        let flags = if elsewhere { Flags::ELSEWHERE } else { Flags::default() };
         let segment = Segment {
             position,
             bytes: data.bytes,
             missing: data.missing,
             cause: cause_of(data.cause),
             acknowledged,
-            flags: if data.received { opposite(role) } else { role },
+            flags: flags.with(if data.received { opposite(role) } else { role }),
         };
-        let (tuple, witness) = if data.received { (socket.tuple.reversed(), RECEIVER) } else { (socket.tuple, SENDER) };
+        let (tuple, witness) = if data.received { (tuple.reversed(), RECEIVER) } else { (tuple, SENDER) };
         if is_connected(tuple) {
             each(&Event { at, witness, tuple, what: What::Segment(segment), packet: None });
         }
@@ -205,6 +211,22 @@ impl Decoder for SyscallsDecoder {
 
     fn warnings(&mut self) -> Vec<String> {
         mem::take(&mut self.warnings)
+    }
+}
+
+/// What a socket had received when it sent something, of which the sending end told.
+fn hear(clock: &Clock, tuple: Tuple, heard: &Heard, each: Each<'_>) {
+    if !is_connected(tuple) {
+        return;
+    }
+    let mut position = heard.position;
+    for (missing, time) in [heard.first, heard.more] {
+        if missing > 0 {
+            let what = Segment { position, missing, flags: Flags::ELSEWHERE, ..Segment::default() };
+            let (at, what) = (clock.utc(time), What::Segment(what));
+            each(&Event { at, witness: RECEIVER, tuple: tuple.reversed(), what, packet: None });
+        }
+        position = position.wrapping_add(missing);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::io::Read;
 
-use aya::maps::{Array, ProgramArray};
+use aya::maps::Array;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, TracePoint};
 use aya::{Btf, Ebpf};
 use l7trace_probes::syscalls::{map, sock_object, tracepoints_object};
@@ -53,13 +53,6 @@ fn attach_sock(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded
     }
     let mut loaded = load_with(name, sock_object(), options, filters, btf)?;
     let ebpf = &mut loaded.ebpf;
-    for (program, tracepoint, continuation) in [
-        ("sock_send_on", "sock_send_length", map::CONTINUE_SEND),
-        ("sock_recv_on", "sock_recv_length", map::CONTINUE_RECEIVE),
-    ] {
-        load_tracepoint(ebpf, program, tracepoint, btf)?;
-        go_on_with(ebpf, continuation, program)?;
-    }
     attach_life(ebpf, options, btf)?;
     for tracepoint in ["sock_recv_length", "sock_send_length"] {
         attach_tracepoint(ebpf, tracepoint, btf)?;
@@ -81,8 +74,6 @@ const BEGINNINGS: [(&str, &str); 3] =
 fn attach_tracepoints(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded, Error> {
     let mut loaded = load_with("system call", tracepoints_object(), options, filters, btf)?;
     let ebpf = &mut loaded.ebpf;
-    load_call_program(ebpf, "leave_on")?;
-    go_on_with(ebpf, map::CONTINUE_CALL, "leave_on")?;
     attach_life(ebpf, options, btf)?;
     for (program, _) in CALLS.iter().map(|(program, _)| (*program, "")).chain(BEGINNINGS).chain([("leave", "")]) {
         load_call_program(ebpf, program)?;
@@ -158,16 +149,6 @@ fn load_tracepoint<'a>(
     let found: &mut BtfTracePoint = found.try_into().map_err(|error| failed("use", program, &error))?;
     found.load(tracepoint, btf).map_err(|error| failed("load", program, &error))?;
     Ok(found)
-}
-
-/// Lets the programs that look into `continuation` go on with `program`.
-fn go_on_with(ebpf: &mut Ebpf, continuation: &str, program: &str) -> Result<(), Error> {
-    let fd = ebpf.program(program).ok_or_else(|| missing(program))?.fd();
-    let fd =
-        fd.and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(|error| failed("use", program, &error))?;
-    let map = ebpf.map_mut(continuation).ok_or_else(|| missing(continuation))?;
-    let refused = |error: aya::maps::MapError| Error::Failed(format!("cannot chain {program}: {}", chain(&error)));
-    ProgramArray::try_from(map).map_err(refused)?.set(0, &fd, 0).map_err(refused)
 }
 
 /// Makes the sockets that exist already known, and then says so to the programs.
