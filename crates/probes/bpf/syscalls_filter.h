@@ -29,6 +29,7 @@ const volatile __u32 pids = 0;
 const volatile __u32 commands = 0;
 const volatile __u32 cgroups = 0;
 const volatile __u32 ports = 0;
+const volatile __u32 each_end = 0; /* whether what the sending end told is told by the receiving one as well */
 const volatile __u32 follow = 0; /* whether children of wanted processes are wanted */
 
 #define FILTER(NAME, KEY, ENTRIES)                   \

@@ -60,8 +60,10 @@ static __always_inline void established(struct sock *sk, struct tcp_sock *tcp, s
 	state->received = state->open_received;
 	state->opened = time;
 	state->flags |= SOCKET_BORN | SOCKET_SENT_KNOWN | SOCKET_RECEIVED_KNOWN;
-	name_ways(state->socket);
-	forget_marks(state);
+	if (!each_end) {
+		name_ways(state->socket);
+		forget_marks(state);
+	}
 	is_told(state, time);
 }
 

@@ -128,7 +128,7 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 			tell_blind(BLIND_KERNEL_TLS, time);
 			return NULL;
 		}
-		if (!state->ways[SENT])
+		if (!each_end && !state->ways[SENT])
 			name_ways(state->socket);
 		received = received_of(sk, tcp);
 		if (direction == SENT) {

@@ -34,6 +34,8 @@ pub mod global {
     pub const FOLLOW: &str = "follow";
     /// How much of one call is copied at most.
     pub const COPY_LIMIT: &str = "copy_limit";
+    /// Whether both ends of a connection tell of its bytes.
+    pub const EACH_END: &str = "each_end";
     /// The size of [`map::LIMITS`](super::map::LIMITS), less one.
     pub const LIMITS_MASK: &str = "limits_mask";
 }

@@ -36,6 +36,7 @@ struct Globals {
     ports: u32,
     follow: u32,
     copy_limit: u32,
+    each_end: u32,
     limits_mask: u32,
 }
 
@@ -63,6 +64,7 @@ impl Filters {
             ports: count(&options.ports),
             follow: u32::from(options.follow),
             copy_limit: options.copy_limit,
+            each_end: u32::from(options.each_end),
             limits_mask: LIMITS - 1,
         };
         Ok(Filters {
@@ -89,6 +91,7 @@ impl Filters {
             (global::PORTS, &globals.ports),
             (global::FOLLOW, &globals.follow),
             (global::COPY_LIMIT, &globals.copy_limit),
+            (global::EACH_END, &globals.each_end),
             (global::LIMITS_MASK, &globals.limits_mask),
         ] {
             loader.override_global(name, value, true);

@@ -55,6 +55,9 @@ pub struct Options {
     pub ring_bytes: usize,
     /// How many bytes of one call are copied at most; what is beyond is missing.
     pub copy_limit: u32,
+    /// Whether both ends of a connection tell of its bytes, where both are traced; else the receiving
+    /// end tells of what the sending one did not, and of the rest only when it came.
+    pub each_end: bool,
     /// How many sockets are kept at once in the kernel; the one unused for longest makes room.
     pub sockets: u32,
 }
@@ -71,6 +74,7 @@ impl Default for Options {
             ports: Vec::new(),
             ring_bytes: 64 << 20,
             copy_limit: 1 << 20,
+            each_end: false,
             sockets: 1 << 17,
         }
     }

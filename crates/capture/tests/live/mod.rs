@@ -56,9 +56,10 @@ impl TestNamespace {
         command
     }
 
-    /// The filter that lets this namespace through alone.
+    /// The filter that lets this namespace through alone, each end for itself.
     pub fn options(&self) -> Options {
-        Options { namespaces: vec![NetworkNamespace::Path(self.path())], ..Options::default() }
+        let namespaces = vec![NetworkNamespace::Path(self.path())];
+        Options { namespaces, each_end: true, ..Options::default() }
     }
 }
 
