@@ -1,7 +1,7 @@
 use l7trace_event::{Cause, Side, Timestamp};
 
 use crate::connection::{Connection, Context, Front};
-use crate::waiting::{earlier, is_due};
+use crate::waiting::{Passed, earlier, is_due};
 use crate::{Limits, Sink};
 
 impl<State> Connection<State> {
@@ -19,16 +19,37 @@ impl<State> Connection<State> {
         let waiting = self.directions[side.index()].waiting.as_ref()?;
         let provisional = waiting.provisional.first().map(|one| self.heard_by(one.stamp.at) + limits.grace);
         let front = match self.front(side) {
-            Front::Hole(_, since) => {
-                let known_lost = earlier(waiting.passed().map(|passed| passed.at), self.closing);
+            Front::Hole(to, since) => {
+                let passed = self.passed(side, to).map(|passed| passed.at);
+                let known_lost = earlier(passed, self.closing);
                 earlier(Some(since + limits.hole), known_lost.map(|at| at + limits.grace))
             }
-            Front::Missing(at) => Some(at + limits.grace),
+            Front::Missing(to, at) => Some(self.patience(side, to, at, limits)),
             // What it waits for has a deadline of its own; this one is for certainty.
             Front::Blocked(at) => Some(at + limits.hole),
             Front::Nothing => None,
         };
         earlier(provisional, front)
+    }
+
+    /// The acknowledgement beyond the hole up to `to`, where nobody may tell of that hole any more.
+    fn passed(&self, side: Side, to: u64) -> Option<Passed> {
+        let direction = &self.directions[side.index()];
+        let passed = direction.waiting.as_ref()?.passed()?;
+        (!direction.may_be_told(to.min(passed.to))).then_some(passed)
+    }
+
+    /// How long to wait for another witness's account of bytes up to `to` that one knows, since `at`,
+    /// to be missing.
+    fn patience(&self, side: Side, to: u64, at: Timestamp, limits: &Limits) -> Timestamp {
+        let direction = &self.directions[side.index()];
+        let grace = at + limits.grace;
+        if !direction.may_be_told(to) {
+            return grace;
+        }
+        let moved = direction.waiting.as_ref().map_or(at, |waiting| waiting.since.max(at));
+        let most = moved + limits.hole;
+        self.closing.map_or(most, |closing| most.min(grace.max(closing + limits.grace)))
     }
 
     /// When it came that a witness says came at `at`: not after the connection was last heard of.
@@ -61,7 +82,7 @@ impl<State> Connection<State> {
         }
         match self.front(side) {
             Front::Hole(to, since) => {
-                let passed = waiting.passed().filter(|passed| is_due(passed.at, limits.grace, now));
+                let passed = self.passed(side, to).filter(|passed| is_due(passed.at, limits.grace, now));
                 let closing = self.closing.is_some_and(|at| is_due(at, limits.grace, now));
                 let (to, otherwise) = match passed {
                     _ if closing => (to, Cause::NotCaptured),
@@ -72,7 +93,7 @@ impl<State> Connection<State> {
                 let cause = self.cause_of_hole(side, otherwise, context);
                 self.give_up(side, to, cause, sink)
             }
-            Front::Missing(at) if is_due(at, limits.grace, now) => {
+            Front::Missing(to, at) if self.patience(side, to, at, limits) <= now => {
                 self.release(side, sink);
                 true
             }

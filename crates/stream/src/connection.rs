@@ -44,8 +44,8 @@ pub(crate) enum Front {
     Nothing,
     /// Bytes or the end, which wait for the other direction, since this time.
     Blocked(Timestamp),
-    /// Bytes known to be missing, since this time.
-    Missing(Timestamp),
+    /// Bytes up to here that are known to be missing, since this time.
+    Missing(u64, Timestamp),
     /// A hole up to here, noticed at this time.
     Hole(u64, Timestamp),
 }
@@ -155,7 +155,7 @@ impl<State> Connection<State> {
     /// Delivers what one direction has ready; tells whether there was anything.
     fn drain<S: Sink<State = State>>(&mut self, side: Side, sink: &mut S) -> bool {
         let mut moved = false;
-        let (heard, several) = (self.facts.last_seen, self.several);
+        let (heard, several) = (self.facts.last_seen, self.several || self.facts.is_within_host());
         loop {
             let [direction, other] = self.pair(side);
             if direction.ended {
@@ -222,9 +222,9 @@ impl<State> Connection<State> {
             return Front::Hole(to, waiting.since);
         }
         match waiting.first() {
-            Some((_, piece)) => match piece.content {
+            Some((start, piece)) => match piece.content {
                 Content::Bytes(_) => Front::Blocked(self.heard_by(piece.stamp.at)),
-                Content::Missing { .. } => Front::Missing(self.heard_by(piece.stamp.at)),
+                Content::Missing { length, .. } => Front::Missing(start + length, self.heard_by(piece.stamp.at)),
             },
             None if direction.end.is_some() => {
                 Front::Blocked(waiting.end_stamp.map_or(waiting.since, |stamp| stamp.at))
@@ -266,7 +266,7 @@ impl<State> Connection<State> {
         let hole = fronts
             .into_iter()
             .filter_map(|(side, front)| match front {
-                Front::Hole(_, at) | Front::Missing(at) => Some((at, side)),
+                Front::Hole(_, at) | Front::Missing(_, at) => Some((at, side)),
                 _ => None,
             })
             .min_by_key(|(at, _)| *at);

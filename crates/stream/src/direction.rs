@@ -1,4 +1,4 @@
-use l7trace_event::{Timestamp, Witness};
+use l7trace_event::{SourceKind, Timestamp, Witness};
 
 use crate::Ending;
 use crate::waiting::Waiting;
@@ -30,6 +30,8 @@ pub(crate) struct Direction {
     pub(crate) end: Option<End>,
     /// The first who witnessed it.
     pub(crate) witness: Option<Witness>,
+    /// How far each kind of witness has told of it, by [`kind`]; 0 where none of that kind has.
+    reached: [u64; KINDS],
     /// The last position that could not be believed.
     stray: Option<u32>,
     /// Whether the positions mean anything yet.
@@ -85,6 +87,7 @@ impl Direction {
             acknowledged: 0,
             end: None,
             witness: None,
+            reached: [0; KINDS],
             stray: None,
             known: false,
             witnessed: false,
@@ -173,6 +176,22 @@ impl Direction {
         (most > self.next && !self.is_all_but_fin()).then_some(most)
     }
 
+    /// Notes that a witness has told of everything up to `position`: bytes, or their absence.
+    #[inline]
+    pub(crate) fn reach(&mut self, witness: Witness, position: u64) {
+        let reached = &mut self.reached[kind(witness)];
+        *reached = position.max(*reached);
+    }
+
+    /// Whether a witness of this direction has yet to tell of the bytes before `to`: they may come
+    /// still. What the receiver's kernel has acknowledged is no longer on its way in packets, but its
+    /// process may have yet to read it.
+    pub(crate) fn may_be_told(&self, to: u64) -> bool {
+        let acknowledged = self.acknowledged >= to;
+        let late = |(kind, reached): (usize, &u64)| *reached > 0 && *reached < to && !(kind == PACKETS && acknowledged);
+        self.reached.iter().enumerate().any(late)
+    }
+
     /// Where things wait, made where there is none yet.
     pub(crate) fn waiting(&mut self, at: Timestamp, heard: Timestamp) -> &mut Waiting {
         let (next, acknowledged) = (self.next, self.acknowledged);
@@ -203,6 +222,19 @@ impl Direction {
     #[inline]
     pub(crate) fn held(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.held())
+    }
+}
+
+/// The kinds of witnesses that tell of a direction at a pace of their own.
+const KINDS: usize = 3;
+const PACKETS: usize = 0;
+
+/// Packets wherever they were seen, the calls of the sender, or those of the receiver.
+fn kind(witness: Witness) -> usize {
+    match witness {
+        Witness { source: SourceKind::Syscalls, place: 0 } => 1,
+        Witness { source: SourceKind::Syscalls, .. } => 2,
+        _ => PACKETS,
     }
 }
 

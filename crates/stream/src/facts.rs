@@ -33,6 +33,13 @@ impl Facts {
         self.key.end(side)
     }
 
+    /// Whether both ends have the same address, so that a source which sees one end may see the
+    /// other one as well.
+    pub(crate) fn is_within_host(&self) -> bool {
+        let ip = self.end(Side::A).ip();
+        ip.is_some() && ip == self.end(Side::B).ip() && self.witnessed[SourceKind::Syscalls as usize]
+    }
+
     /// Every source that saw it.
     pub fn witnesses(&self) -> impl Iterator<Item = SourceKind> + '_ {
         const ALL: [SourceKind; 4] = [SourceKind::File, SourceKind::Packets, SourceKind::Syscalls, SourceKind::Tls];

@@ -207,6 +207,9 @@ impl<State> Connection<State> {
         let closing = &mut self.closing;
         let [a, b] = &mut self.directions;
         let (direction, other) = if from == Side::A { (a, b) } else { (b, a) };
+        if !segment.flags.has(Flags::APPEND) {
+            direction.reach(stamp.witness, end);
+        }
         if direction.ended || end <= next {
             return;
         }
