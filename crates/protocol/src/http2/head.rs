@@ -1,6 +1,7 @@
 //! From a header block to a message's fields, and what they say.
 
 use super::hpack::{DecodedField, Decoder, Malformed, Scratch};
+use crate::secrets::is_secret_field;
 use crate::{Field, Message, Span};
 
 /// What was seen while a block's fields were added to a message.
@@ -82,23 +83,11 @@ pub(super) fn value_in(message: &Message, fields: &[Field], name: &[u8]) -> Opti
 /// Whether the field is, or with its name unknown may well be, a credential.
 fn is_secret(field: &DecodedField<'_>) -> bool {
     match (field.name, field.value) {
-        (Some(name), _) => SECRET_NAMES.contains(&name),
+        (Some(name), _) => is_secret_field(name),
         (None, Some(value)) => field.never_indexed || looks_secret(value),
         (None, None) => false,
     }
 }
-
-const SECRET_NAMES: [&[u8]; 9] = [
-    b"authorization",
-    b"proxy-authorization",
-    b"cookie",
-    b"set-cookie",
-    b"set-cookie2",
-    b"x-api-key",
-    b"x-auth-token",
-    b"x-amz-security-token",
-    b"x-goog-api-key",
-];
 
 /// Whether a value of unknown name looks like that of an Authorization or Cookie field.
 fn looks_secret(value: &[u8]) -> bool {

@@ -7,6 +7,7 @@ use l7trace_event::Direction;
 
 use super::frame::{self, FrameHeader};
 use super::hpack::{Decoder, Scratch};
+use super::settings;
 
 /// What can be said of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,18 +136,11 @@ pub(super) fn fits(header: &FrameHeader, payload: &[u8]) -> bool {
     match header.kind {
         frame::HEADERS => block_of(header, payload).is_some_and(reads_as_block),
         frame::WINDOW_UPDATE => frame::number(payload, 0).is_some_and(|step| (1..1 << 31).contains(&step)),
-        frame::SETTINGS => payload
-            .chunks_exact(6)
-            .all(|setting| (1..64).contains(&u16::from_be_bytes([setting[0], setting[1]])) || is_grease(setting)),
+        frame::SETTINGS => settings::are_believable(payload),
         frame::GOAWAY => frame::number(payload, 4).is_some_and(|code| code < 64),
         frame::RST_STREAM => frame::number(payload, 0).is_some_and(|code| code < 64),
         _ => true,
     }
-}
-
-/// Settings that mean nothing, sent so that receivers learn to ignore them (0x?a?a).
-fn is_grease(setting: &[u8]) -> bool {
-    setting[0] & 0x0f == 0x0a && setting[1] & 0x0f == 0x0a
 }
 
 /// The part of a HEADERS frame's payload that is of the header block.

@@ -56,6 +56,32 @@ impl Announced {
     }
 }
 
+/// Whether a payload can be one of SETTINGS: ids that are known have values that they may have, and
+/// those that are not (anybody may send his own: grpc has 0xfe03, some send ones that mean nothing)
+/// are not the most of them.
+pub(super) fn are_believable(payload: &[u8]) -> bool {
+    let (mut known, mut unknown) = (0u32, 0u32);
+    for setting in payload.chunks_exact(6) {
+        let value = number(setting, 2).unwrap_or_default();
+        let lawful = match u16::from_be_bytes([setting[0], setting[1]]) {
+            0 => return false,
+            2 | 8 | 9 => value <= 1,
+            4 => value < 1 << 31,
+            5 => (DEFAULT_MAX_FRAME..1 << 24).contains(&value),
+            1 | 3 | 6 => true,
+            _ => {
+                unknown += 1;
+                continue;
+            }
+        };
+        if !lawful {
+            return false;
+        }
+        known += 1;
+    }
+    unknown <= known + 1
+}
+
 fn name(id: u16) -> Cow<'static, str> {
     Cow::Borrowed(match id {
         1 => "header_table_size",
@@ -73,6 +99,25 @@ fn name(id: u16) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_of_the_senders_own_are_believed_and_values_that_cannot_be_are_not() {
+        let payload = |settings: &[(u16, u32)]| -> Vec<u8> {
+            settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect()
+        };
+        let check = |settings: &[(u16, u32)], believable| {
+            assert_eq!(are_believable(&payload(settings)), believable, "{settings:?}");
+        };
+        check(&[], true);
+        // What grpc's C core sends.
+        check(&[(4, 4_194_304), (5, 4_194_304), (6, 16_384), (0xfe03, 1)], true);
+        check(&[(0x1a2a, 77)], true);
+        check(&[(0x4000, 1), (0x4001, 1)], false);
+        check(&[(0, 1)], false);
+        check(&[(2, 2)], false);
+        check(&[(4, 1 << 31)], false);
+        check(&[(5, 100)], false);
+    }
 
     #[test]
     fn the_settings_of_an_upgrade_are_read_with_and_without_padding() {

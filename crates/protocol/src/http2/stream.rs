@@ -370,6 +370,9 @@ impl Half {
         if self.unknown {
             message.note(head::UNKNOWN_ENTRY);
         }
+        if self.torn && !proven {
+            message.note("frames of it may have gone by unseen");
+        }
         let ended = self.phase == Phase::Ended;
         message.completeness = if message.completeness == Completeness::Partial
             || self.unknown

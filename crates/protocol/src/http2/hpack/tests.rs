@@ -281,7 +281,13 @@ proptest! {
             // The other decoder is not asked about what is malformed: it panics on some of it.
             comparable &= result.is_ok();
             if comparable {
-                let theirs = other.decode(&block).unwrap();
+                let mut theirs = other.decode(&block).unwrap();
+                for (name, _) in &mut theirs {
+                    // Its static table has a shorter name at index 15.
+                    if name == b"accept-" {
+                        *name = b"accept-charset".to_vec();
+                    }
+                }
                 let ours: Vec<_> = fields.into_iter().map(|(name, value)| (name.unwrap(), value.unwrap())).collect();
                 prop_assert_eq!(ours, theirs);
             }
