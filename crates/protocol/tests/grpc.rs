@@ -245,3 +245,100 @@ fn a_call_that_began_before_tracing_says_what_is_not_known() {
     }
     check_cuts(http2(), &Settings::default(), false, &steps);
 }
+
+#[test]
+fn grpc_web_over_http_1() {
+    let http1 = by_name("http1").unwrap();
+    let asked = grpc_message(false, MESSAGE);
+    let trailers = b"grpc-status: 5\r\ngrpc-message: no%20such\r\n";
+    let answered = [
+        grpc_message(false, b"\x08\x01"),
+        grpc_message(false, b"\x08\x02"),
+        vec![0x80, 0, 0, 0, trailers.len() as u8],
+        trailers.to_vec(),
+    ]
+    .concat();
+    let text = base64::engine::general_purpose::STANDARD;
+    for (kind, asked, answered) in [
+        ("application/grpc-web+proto", asked.clone(), answered.clone()),
+        ("application/grpc-web-text", text.encode(&asked).into_bytes(), text.encode(&answered).into_bytes()),
+    ] {
+        let request = format!(
+            "POST /p.S/M HTTP/1.1\r\nContent-Type: {kind}\r\ngrpc-timeout: 2S\r\nContent-Length: {}\r\n\r\n",
+            asked.len()
+        );
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let (one, two) = answered.split_at(9);
+        let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        check(
+            http1,
+            &bodies(),
+            &[
+                client([request.as_bytes(), &asked].concat()),
+                server(response),
+                server(chunk(one)),
+                server([chunk(two), b"0\r\n\r\n".to_vec()].concat()),
+            ]
+            .into_iter()
+            .chain(close())
+            .collect::<Vec<_>>(),
+            &[
+                "http1 c>s request 0/0 op=POST res=/p.S/M | timeout_ns=2000000000 | messages={count: 1, bytes: 18, \
+                 | body: {1: \"hi\", 2: 300, 3: {1: \"in\"}, 4: [1, 150]}, guessed: true}",
+                "http1 s>c response 0/0 op=- res=- st=200 | failed=true | messages={count: 2, bytes: 4 \
+                 | body: {1: 2} | grpc_message=\"no such\" | grpc_status=\"NOT_FOUND\"",
+            ],
+        );
+    }
+    // Trailers only, and something else of that name.
+    check(
+        http1,
+        &Settings::default(),
+        &[
+            client("POST /p.S/M HTTP/1.1\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\n\r\n"),
+            server("HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n"),
+            client("GET / HTTP/1.1\r\n\r\n"),
+            server("HTTP/1.1 415 No\r\nContent-Type: application/grpc\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n"),
+        ]
+        .into_iter()
+        .chain(close())
+        .collect::<Vec<_>>(),
+        &["op=POST", "st=200 | failed=true | grpc_status=\"UNIMPLEMENTED\"", "op=GET", "http1 s>c | st=415 | failed=false"],
+    );
+}
+
+#[test]
+fn calls_joined_late_are_told_by_what_is_like_nothing_else() {
+    let steps = [
+        // Nothing is known but the method; both bodies are messages, and fields follow the answer's.
+        client(headers(9, false, [0x83, 0x86, 0xc3, 0xc2, 0xc1, 0xc0])),
+        client(data(9, true, grpc_message(false, b"\x08\x02"))),
+        server(headers(9, false, [0x88, 0xbe])),
+        server(data(9, false, grpc_message(false, b"\x08\x03"))),
+        server(headers(9, true, [0xbf])),
+        // The same, but its body is no row of messages.
+        client(headers(11, false, [0x83, 0x86, 0xc3, 0xc2, 0xc1, 0xc0])),
+        client(data(11, true, "hello, world")),
+        server(headers(11, false, [0x88, 0xbe])),
+        server(data(11, false, grpc_message(false, b"\x08\x03"))),
+        server(headers(11, true, [0xbf])),
+        // A trailer's name is known.
+        client(headers(13, true, [0x83, 0x86, 0xc3, 0xc2, 0xc1, 0xc0])),
+        server(headers(13, false, [0x88, 0xbe])),
+        server(headers(13, true, [&[0xbf], &block(&[("grpc-message", "")])[..]].concat())),
+    ];
+    let heard = lines(&run(http2(), &Settings::default(), false, &steps, Chop::Whole));
+    let expected = [
+        "grpc c>s request 0/9 op=call res=- | messages={count: 1 | Partial | taken for gRPC by its messages",
+        "grpc s>c response 0/9 | st=- | messages={count: 1 | http_status=\"200\" | Partial",
+        "http2 c>s request 0/11 op=POST res=- | Partial",
+        "http2 s>c response 0/11 | st=200 | Partial",
+        "grpc c>s request 0/13 op=call | Partial",
+        "grpc s>c response 0/13 | st=- | Partial",
+    ];
+    assert_eq!(heard.len(), expected.len(), "{}", heard.join("\n"));
+    for (line, parts) in heard.iter().zip(expected) {
+        assert!(parts.split(" | ").all(|part| line.contains(part)), "{line}\nhas not all of\n{parts}");
+    }
+    check_cuts(http2(), &Settings::default(), false, &steps);
+}

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use l7trace_event::Direction;
+
 use super::deframer::Piece;
 use super::{Deframer, Framing, Schema, details, guess, percent, status, timeout};
 use crate::content::{self, Coding};
@@ -23,8 +25,40 @@ pub(crate) fn framing_of(content_type: &[u8]) -> Option<Framing> {
     }
 }
 
+/// The same for gRPC-Web alone, which HTTP/1 carries too.
+pub(crate) fn web_framing_of(content_type: &[u8]) -> Option<Framing> {
+    framing_of(content_type).filter(|framing| *framing != Framing::Plain)
+}
+
+/// Whether messages lie in the body as it was sent: it has no content coding of its own.
+pub(crate) fn is_framed_as_sent(message: &Message) -> bool {
+    message.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"))
+}
+
 /// A message of an exchange with what was found in its body.
 type Side<'a> = Option<(&'a mut Message, Option<Box<Deframer>>)>;
+
+/// Sets what one message says as a half of a call, where what carries it tells its halves one by one;
+/// `method` is the call's path where the message does not say it. The path, where it is a request's.
+pub(crate) fn finish_alone(
+    message: &mut Message,
+    deframer: Option<Box<Deframer>>,
+    method: Option<&str>,
+    schema: Option<&dyn Schema>,
+    body_limit: usize,
+) -> Option<String> {
+    let framing = web_framing_of(message.header("content-type")?)?;
+    let own = path(message);
+    let reader = Reader { schema, method: own.as_deref().or(method), is_json: is_json(message), body_limit };
+    describe(message, deframer.as_deref(), &reader);
+    if message.direction == Direction::ServerToClient {
+        let trailers = deframer.and_then(|deframer| deframer.trailers);
+        set_status(message, framing, trailers.as_deref(), true, schema);
+    } else {
+        set_deadline(message);
+    }
+    own
+}
 
 /// Sets what an exchange's two messages say as a gRPC call, where they are one. `answered` says
 /// whether the response was seen to its end.
@@ -39,13 +73,14 @@ pub(crate) fn finish(
     let says_status = || {
         // Where neither head was seen, the trailers of gRPC are like no others.
         let (message, _) = response.as_ref()?;
-        let is = |field: &Field| message.text_of(field.name) == Some(b"grpc-status");
+        let is = |field: &Field| matches!(message.text_of(field.name), Some(b"grpc-status" | b"grpc-message"));
         message.trailers.iter().any(is).then_some(Framing::Plain)
     };
-    let Some(framing) = told(&request).or_else(|| told(&response)).or_else(says_status) else { return };
+    let by_content = || is_call_by_messages(&request, &response).then_some(Framing::Plain);
+    let said = told(&request).or_else(|| told(&response)).or_else(says_status);
+    let Some(framing) = said.or_else(by_content) else { return };
     let method = request.as_ref().and_then(|(message, _)| path(message));
-    let typed = request.as_ref().or(response.as_ref()).and_then(|(message, _)| message.header("content-type"));
-    let is_json = typed.is_some_and(|value| value.windows(5).any(|part| part.eq_ignore_ascii_case(b"+json")));
+    let is_json = request.as_ref().or(response.as_ref()).is_some_and(|(message, _)| is_json(message));
     let reader = Reader { schema, method: method.as_deref(), is_json, body_limit };
     let is_alone = request.is_none();
     if let Some((message, deframer)) = request {
@@ -53,9 +88,10 @@ pub(crate) fn finish(
             message.protocol = "grpc";
             message.set_operation(b"call");
         }
-        if let Some(nanoseconds) = message.header("grpc-timeout").and_then(timeout::nanoseconds) {
-            message.attribute("timeout_ns", nanoseconds);
+        if said.is_none() {
+            message.note("taken for gRPC by its messages: its content type is not known");
         }
+        set_deadline(message);
         describe(message, deframer.as_deref(), &reader);
     }
     if let Some((message, deframer)) = response {
@@ -69,6 +105,32 @@ pub(crate) fn finish(
         let trailers = deframer.and_then(|deframer| deframer.trailers);
         set_status(message, framing, trailers.as_deref(), answered, schema);
     }
+}
+
+fn is_json(message: &Message) -> bool {
+    let is = |value: &[u8]| value.windows(5).any(|part| part.eq_ignore_ascii_case(b"+json"));
+    message.header("content-type").is_some_and(is)
+}
+
+fn set_deadline(request: &mut Message) {
+    if let Some(nanoseconds) = request.header("grpc-timeout").and_then(timeout::nanoseconds) {
+        request.attribute("timeout_ns", nanoseconds);
+    }
+}
+
+/// Whether two messages, joined late, are a call although no content type is known: each body is
+/// gRPC's messages to its last byte, and fields follow the answer's.
+fn is_call_by_messages(request: &Side<'_>, response: &Side<'_>) -> bool {
+    let (Some((request, asked)), Some((response, answered))) = (request, response) else { return false };
+    let is_untold = |message: &Message| message.header("content-type").is_none();
+    let is_framed = |deframer: &Option<Box<Deframer>>| deframer.as_ref().is_some_and(|deframer| deframer.is_exact());
+    let is_post = request.text_of(request.operation).is_none_or(|method| method == b"POST");
+    is_post
+        && is_untold(request)
+        && is_untold(response)
+        && is_framed(asked)
+        && is_framed(answered)
+        && !response.trailers.is_empty()
 }
 
 /// The path as text, for looking the method up.
@@ -96,7 +158,8 @@ fn set_status(
     });
     match &name {
         Some(name) => message.failed |= name != "OK",
-        None if answered && all_known => {
+        // The trailers in a body may be what was not seen of it.
+        None if answered && all_known && (framing == Framing::Plain || message.lost_bytes == 0) => {
             message.failed = true;
             message.note("no grpc-status");
         }

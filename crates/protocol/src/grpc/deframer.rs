@@ -16,6 +16,8 @@ pub(crate) struct Deframer {
     remaining: u64,
     /// How many bytes of messages are kept.
     kept: usize,
+    /// The most that are.
+    limit: usize,
     /// The first messages.
     pub(super) messages: Vec<Piece>,
     /// How many messages there were.
@@ -64,7 +66,8 @@ const MOST_MESSAGES: usize = 256;
 const MOST_TRAILERS: usize = 16 << 10;
 
 impl Deframer {
-    pub(crate) fn new(framing: Framing) -> Deframer {
+    /// For bodies of this framing, keeping up to `limit` bytes of messages in all.
+    pub(crate) fn new(framing: Framing, limit: usize) -> Deframer {
         Deframer {
             text: (framing == Framing::WebText).then(Base64::default),
             web: framing != Framing::Plain,
@@ -73,6 +76,7 @@ impl Deframer {
             current: None,
             remaining: 0,
             kept: 0,
+            limit,
             messages: Vec::new(),
             count: 0,
             bytes: 0,
@@ -81,12 +85,12 @@ impl Deframer {
         }
     }
 
-    /// Takes bytes of the body, keeping up to `limit` bytes of messages in all.
-    pub(crate) fn bytes(&mut self, bytes: &[u8], at: Timestamp, limit: usize) {
+    /// Takes bytes of the body.
+    pub(crate) fn bytes(&mut self, bytes: &[u8], at: Timestamp) {
         match self.text.take() {
-            None => self.binary(bytes, at, limit),
+            None => self.binary(bytes, at),
             Some(mut text) => {
-                text.decode(bytes, |decoded| self.binary(decoded, at, limit));
+                text.decode(bytes, |decoded| self.binary(decoded, at));
                 self.text = Some(text);
             }
         }
@@ -116,12 +120,17 @@ impl Deframer {
         self.prefixed > 0 || self.current.is_some()
     }
 
+    /// Whether all that went by was messages, and there was one.
+    pub(super) fn is_exact(&self) -> bool {
+        self.count > 0 && self.broken.is_none() && !self.is_within()
+    }
+
     /// What it holds in memory.
     pub(crate) fn held(&self) -> usize {
         size_of::<Deframer>() + self.kept + self.messages.len() * size_of::<Piece>()
     }
 
-    fn binary(&mut self, bytes: &[u8], at: Timestamp, limit: usize) {
+    fn binary(&mut self, bytes: &[u8], at: Timestamp) {
         let mut rest = bytes;
         while !rest.is_empty() && self.broken.is_none() {
             if self.current.is_none() {
@@ -142,7 +151,7 @@ impl Deframer {
                 let room = if piece.is_trailers {
                     MOST_TRAILERS - piece.body.len().min(MOST_TRAILERS)
                 } else {
-                    limit.saturating_sub(self.kept)
+                    self.limit.saturating_sub(self.kept)
                 };
                 let kept = &here[..taken.min(room)];
                 piece.body.extend_from_slice(kept);

@@ -15,7 +15,8 @@ const MOST_FIELDS: usize = 10_000;
 ///
 /// The wire format does not tell text from bytes, messages and packed numbers. Text is what is
 /// printable UTF-8; a message is what reads as one to its end; packed numbers are two or more
-/// varints of no more bytes than needed; all else is bytes.
+/// varints of no more bytes than needed; all else is bytes. Text that reads as a message of nothing but
+/// texts is that.
 pub(super) fn message(bytes: &[u8]) -> Result<Value, Wrong> {
     let mut budget = MOST_FIELDS;
     read(bytes, 0, &mut budget)
@@ -54,6 +55,7 @@ fn read(bytes: &[u8], depth: u32, budget: &mut usize) -> Result<Value, Wrong> {
 
 fn delimited(bytes: &[u8], depth: u32, budget: &mut usize) -> Value {
     if let Ok(text) = std::str::from_utf8(bytes)
+        && !is_made_of_lengths(bytes)
         && text.chars().all(|char| !char.is_control() || matches!(char, '\n' | '\r' | '\t'))
     {
         return Value::from(text.to_owned());
@@ -66,6 +68,19 @@ fn delimited(bytes: &[u8], depth: u32, budget: &mut usize) -> Value {
     }
     *budget = before;
     packed(bytes, budget).unwrap_or_else(|| Value::Bytes(bytes.to_vec()))
+}
+
+/// Whether printable bytes are, to the last one, fields that begin with their length, as a message of
+/// longer texts is: chance seldom makes text so.
+fn is_made_of_lengths(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match wire::field(rest) {
+            Ok((_, Wire::Bytes(_), after)) => rest = after,
+            _ => return false,
+        }
+    }
+    !bytes.is_empty()
 }
 
 fn packed(bytes: &[u8], budget: &mut usize) -> Option<Value> {

@@ -14,7 +14,7 @@ mod text;
 mod timeout;
 mod wire;
 
-pub(crate) use call::{finish, framing_of};
+pub(crate) use call::{finish, finish_alone, framing_of, is_framed_as_sent, web_framing_of};
 pub(crate) use deframer::{Deframer, Framing};
 
 use l7trace_event::Direction;

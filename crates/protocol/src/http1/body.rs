@@ -1,10 +1,12 @@
 //! Bodies: the bytes of a message after its head (RFC 9112, sections 6 and 7).
 
+use l7trace_event::Timestamp;
 use memchr::memchr;
 
 use super::framing::Framing;
 use super::head::{Block, Scan, read_fields};
 use super::start_line::without_returns;
+use crate::grpc::Deframer;
 use crate::lines::KnownLines;
 use crate::{Message, Window};
 
@@ -20,6 +22,8 @@ pub(super) struct Body {
     received: u64,
     /// Where in a line of framing the search stands.
     scan: Scan,
+    /// Finds the messages of a call in it.
+    calls: Option<Box<Deframer>>,
 }
 
 /// What comes next.
@@ -62,19 +66,24 @@ const LONGEST_SIZE_LINE: usize = 16 << 10;
 
 impl Body {
     /// A body of this framing, of which `keep` bytes are kept; none where there is nothing to read.
-    pub(super) fn new(framing: Framing, keep: usize) -> Option<Body> {
+    pub(super) fn new(framing: Framing, keep: usize, calls: Option<Box<Deframer>>) -> Option<Body> {
         let part = match framing {
             Framing::None | Framing::Length(0) => return None,
             Framing::Length(length) => Part::Content(length),
             Framing::Chunked => Part::ChunkSize,
             Framing::UntilClose => Part::UntilClose,
         };
-        Some(Body { part, keep, clipped: false, received: 0, scan: Scan::default() })
+        Some(Body { part, keep, clipped: false, received: 0, scan: Scan::default(), calls })
     }
 
     /// How many bytes of content there were, lost ones included.
     pub(super) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// What found the messages of a call in it.
+    pub(super) fn calls(&mut self) -> Option<Box<Deframer>> {
+        self.calls.take()
     }
 
     /// Whether all of the content so far was kept.
@@ -95,7 +104,7 @@ impl Body {
     /// How many of the next bytes are content that nobody keeps.
     pub(super) fn skippable(&self) -> u64 {
         match self.part {
-            _ if self.keep > 0 && !self.clipped => 0,
+            _ if self.keep > 0 && !self.clipped || self.calls.is_some() => 0,
             Part::Content(left) | Part::ChunkData(left) => left,
             Part::UntilClose => u64::MAX,
             Part::ChunkSize | Part::ChunkEnd | Part::Trailers => 0,
@@ -141,10 +150,10 @@ impl Body {
     }
 
     /// Takes note of bytes that were not seen.
-    pub(super) fn gap(&mut self, length: u64) -> AfterGap {
+    pub(super) fn gap(&mut self, length: u64, at: Timestamp) -> AfterGap {
         match self.part {
             Part::Content(left) => {
-                self.lose(length.min(left));
+                self.lose(length.min(left), at);
                 if length < left {
                     self.part = Part::Content(left - length);
                     AfterGap::Within
@@ -154,11 +163,11 @@ impl Body {
                 }
             }
             Part::UntilClose => {
-                self.lose(length);
+                self.lose(length, at);
                 AfterGap::Within
             }
             Part::ChunkData(left) if length <= left => {
-                self.lose(length);
+                self.lose(length, at);
                 self.part = if length == left { Part::ChunkEnd } else { Part::ChunkData(left - length) };
                 AfterGap::Within
             }
@@ -169,7 +178,10 @@ impl Body {
         }
     }
 
-    fn lose(&mut self, length: u64) {
+    fn lose(&mut self, length: u64, at: Timestamp) {
+        if let Some(calls) = &mut self.calls {
+            calls.gap(length, at);
+        }
         self.received += length;
         self.clipped |= length > 0;
     }
@@ -185,6 +197,12 @@ impl Body {
             self.clipped = kept < count;
         }
         self.received += count as u64;
+        if let Some(calls) = &mut self.calls
+            && count > 0
+        {
+            let at = window.time_of(window.position() + count as u64 - 1);
+            calls.bytes(&window.bytes()[..count], at);
+        }
         window.consume(count);
         count as u64
     }

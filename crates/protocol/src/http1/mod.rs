@@ -2,6 +2,7 @@
 //! `docs/http1.md`.
 
 mod body;
+mod calls;
 mod framing;
 mod head;
 mod pairing;

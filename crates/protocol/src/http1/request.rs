@@ -83,7 +83,7 @@ impl Http1Parser {
         }
         self.bare_answer |= line.version.is_none();
         self.expectation = if fields.expects { Expectation::Asked } else { Expectation::None };
-        match Body::new(framing, self.keep_limit(&message)) {
+        match Body::new(framing, self.keep_limit(&message), self.deframer(&message)) {
             Some(body) => {
                 let reader = self.client();
                 reader.state = State::Body(body);
@@ -93,6 +93,7 @@ impl Http1Parser {
             None => {
                 self.client().start_anew();
                 finish(&mut message, None, window.end_mark(window.position()), 0);
+                self.finish_request_of_call(&mut message, None);
                 self.put_out_request(message, out);
             }
         }

@@ -78,10 +78,11 @@ impl Http1Parser {
         let bodyless = answer.kind == Some(Kind::Head) || is_tunnel;
         let framing = of_response(&fields, line.code, bodyless, &mut message);
         self.answer = Some(answer);
-        let body = Body::new(framing, self.keep_limit(&message));
+        let body = Body::new(framing, self.keep_limit(&message), self.deframer(&message));
         let Some(body) = body else {
             self.server().start_anew();
             finish(&mut message, None, last, 0);
+            self.finish_response_of_call(&mut message, None);
             self.change_protocol(line.code, is_tunnel, &fields, &message);
             self.put_out_response(message, out);
             return true;
@@ -193,7 +194,7 @@ impl Http1Parser {
         message.note("an answer without a head (HTTP/0.9)");
         self.bare_answer = false;
         self.answer = Some(answer);
-        if let Some(body) = Body::new(Framing::UntilClose, self.keep_limit(&message)) {
+        if let Some(body) = Body::new(Framing::UntilClose, self.keep_limit(&message), None) {
             let reader = self.server();
             reader.state = State::Body(body);
             reader.message = Some(message);

@@ -248,6 +248,7 @@ impl Connection {
 
     /// After a final head, or trailers.
     fn headed(&mut self, id: u32, block: Block, unknown: bool, direction: Direction, out: &mut Outbox) {
+        let limit = self.settings.body_limit;
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if let Tunnel::Asked(_) = stream.tunnel
             && direction == Direction::ServerToClient
@@ -263,12 +264,14 @@ impl Connection {
         if let Some(message) = &half.message {
             match message.header("content-type") {
                 Some(content_type) => {
-                    if let Some(framing) = grpc::framing_of(content_type) {
-                        half.expect_messages(framing);
+                    if let Some(framing) = grpc::framing_of(content_type)
+                        && grpc::is_framed_as_sent(message)
+                    {
+                        half.expect_messages(framing, limit);
                     }
                 }
                 // It may have been named by an entry that is not known.
-                None if unknown => half.expect_messages(Framing::Plain),
+                None if unknown => half.expect_messages(Framing::Plain, limit),
                 None => {}
             }
         }
@@ -285,6 +288,7 @@ impl Connection {
         if !self.ready(direction, id, false, out) {
             return false;
         }
+        let limit = self.settings.body_limit;
         let Some(stream) = self.streams.get_mut(&id) else { return false };
         if matches!(stream.tunnel, Tunnel::Open(_)) {
             return true;
@@ -294,7 +298,7 @@ impl Connection {
         if half.phase == Phase::Awaited {
             half.phase = Phase::Open;
             // Its head went by before: it may be a call, whose messages mostly begin where frames do.
-            half.expect_messages(Framing::Plain);
+            half.expect_messages(Framing::Plain, limit);
         }
         true
     }

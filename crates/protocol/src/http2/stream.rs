@@ -314,9 +314,9 @@ impl Half {
     }
 
     /// Looks for messages in the body, where there may be some.
-    pub(super) fn expect_messages(&mut self, kind: grpc::Framing) {
+    pub(super) fn expect_messages(&mut self, kind: grpc::Framing, limit: usize) {
         if self.deframer.is_none() && self.body_bytes == 0 {
-            self.deframer = Some(Box::new(Deframer::new(kind)));
+            self.deframer = Some(Box::new(Deframer::new(kind, limit)));
         }
     }
 
@@ -329,7 +329,7 @@ impl Half {
     pub(super) fn body(&mut self, bytes: &[u8], at: Timestamp, body_limit: usize) {
         self.body_bytes += bytes.len() as u64;
         if let Some(deframer) = &mut self.deframer {
-            deframer.bytes(bytes, at, body_limit);
+            deframer.bytes(bytes, at);
         }
         let Some(message) = &mut self.message else { return };
         // What lies beyond a hole is not kept: it would seem to belong to what lies before.
