@@ -24,7 +24,15 @@ fn against_another(data: &[u8]) {
         if result.is_err() {
             return;
         }
-        let mut others = theirs.decode(block).expect("a well-formed block decodes");
+        if begins_with_long_size(block) {
+            return;
+        }
+        let mut others = match theirs.decode(block) {
+            Ok(fields) => fields,
+            // It reads no integers of six bytes.
+            Err(hpack::decoder::DecoderError::IntegerDecodingError(_)) => return,
+            Err(wrong) => panic!("a well-formed block does not decode: {wrong:?}"),
+        };
         for (name, _) in &mut others {
             // Its static table has a shorter name at index 15.
             if name == b"accept-" {
@@ -33,4 +41,19 @@ fn against_another(data: &[u8]) {
         }
         assert_eq!(fields, others);
     }
+}
+
+/// Whether a block begins with a table size of six bytes, on which the other decoder panics.
+fn begins_with_long_size(block: &[u8]) -> bool {
+    let mut rest = block;
+    while let [first, after @ ..] = rest
+        && first & 0xe0 == 0x20
+    {
+        let more = if first & 0x1f == 0x1f { after.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1 } else { 0 };
+        if more > 4 {
+            return true;
+        }
+        rest = after.get(more..).unwrap_or_default();
+    }
+    false
 }

@@ -296,14 +296,21 @@ fn grpc_web_over_http_1() {
         &Settings::default(),
         &[
             client("POST /p.S/M HTTP/1.1\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\n\r\n"),
-            server("HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n"),
+            server(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n",
+            ),
             client("GET / HTTP/1.1\r\n\r\n"),
             server("HTTP/1.1 415 No\r\nContent-Type: application/grpc\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n"),
         ]
         .into_iter()
         .chain(close())
         .collect::<Vec<_>>(),
-        &["op=POST", "st=200 | failed=true | grpc_status=\"UNIMPLEMENTED\"", "op=GET", "http1 s>c | st=415 | failed=false"],
+        &[
+            "op=POST",
+            "st=200 | failed=true | grpc_status=\"UNIMPLEMENTED\"",
+            "op=GET",
+            "http1 s>c | st=415 | failed=false",
+        ],
     );
 }
 

@@ -61,11 +61,10 @@ pub(super) fn judge(bytes: &[u8], known: &Known<'_>) -> Verdict {
         {
             return Verdict::No;
         }
-        let telling = is_telling(&header, payload, known);
-        if !telling && header.kind == frame::HEADERS && payload.is_none() && !known.at_end {
-            // Its fields will tell.
+        if payload.is_none() && is_judged_by_payload(&header) && !known.at_end {
             return Verdict::More;
         }
+        let telling = is_telling(&header, payload, known);
         if headers == 0 && !telling && !known.expected {
             // Bytes that merely look like a header may lead to a true one by chance: frames that
             // say so little are passed over.
@@ -84,6 +83,11 @@ pub(super) fn judge(bytes: &[u8], known: &Known<'_>) -> Verdict {
             None => return Verdict::More,
         }
     }
+}
+
+/// Whether [`fits`] has a say: with a part of the payload alone, it would depend on how bytes are cut.
+fn is_judged_by_payload(header: &FrameHeader) -> bool {
+    matches!(header.kind, frame::HEADERS | frame::WINDOW_UPDATE | frame::SETTINGS | frame::GOAWAY | frame::RST_STREAM)
 }
 
 /// Whether this may be a frame of this direction of this connection.
