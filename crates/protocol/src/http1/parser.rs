@@ -233,14 +233,14 @@ impl Http1Parser {
         let mut state = take(&mut reader.state);
         reader.start_anew();
         let Some(mut message) = reader.message.take() else { return };
-        let mut body = match &mut state {
+        let body = match &mut state {
             State::Body(body) => Some(body),
             _ => None,
         };
         finish(&mut message, body.as_deref(), last, self.body_limit);
         match direction {
-            Direction::ClientToServer => self.finish_request_of_call(&mut message, body.as_deref_mut()),
-            Direction::ServerToClient => self.finish_response_of_call(&mut message, body.as_deref_mut()),
+            Direction::ClientToServer => self.finish_request_of_call(&mut message, body),
+            Direction::ServerToClient => self.finish_response_of_call(&mut message, body),
         }
         self.put_out(direction, message, out);
     }
