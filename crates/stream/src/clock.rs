@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use l7trace_event::{Cause, Side, Timestamp};
 
 use crate::connection::{Connection, Context, Front};
@@ -25,8 +27,7 @@ impl<State> Connection<State> {
                 earlier(Some(since + limits.hole), known_lost.map(|at| at + limits.grace))
             }
             Front::Missing(to, at) => Some(self.patience(side, to, at, limits)),
-            // What it waits for has a deadline of its own; this one is for certainty.
-            Front::Blocked(at) => Some(at + limits.hole),
+            Front::Blocked(at) => Some(at + self.courtesy(side, limits)),
             Front::Nothing => None,
         };
         earlier(provisional, front)
@@ -50,6 +51,13 @@ impl<State> Connection<State> {
         let moved = direction.waiting.as_ref().map_or(at, |waiting| waiting.since.max(at));
         let most = moved + limits.hole;
         self.closing.map_or(most, |closing| most.min(grace.max(closing + limits.grace)))
+    }
+
+    /// How long what one side sent waits for what the other sent before. Mostly that has a deadline of
+    /// its own, and this one is for certainty.
+    fn courtesy(&self, side: Side, limits: &Limits) -> Duration {
+        let other = &self.directions[side.other().index()];
+        if other.awaited && !other.witnessed { limits.grace } else { limits.hole }
     }
 
     /// When it came that a witness says came at `at`: not after the connection was last heard of.
@@ -97,7 +105,8 @@ impl<State> Connection<State> {
                 self.release(side, sink);
                 true
             }
-            Front::Blocked(at) if is_due(at, limits.hole, now) => {
+            Front::Blocked(at) if is_due(at, self.courtesy(side, limits), now) => {
+                self.directions[side.other().index()].awaited = false;
                 self.release(side, sink);
                 true
             }

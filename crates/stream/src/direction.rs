@@ -39,6 +39,9 @@ pub(crate) struct Direction {
     /// Whether its own sender's segments were seen, not only what the other side said of them. A
     /// direction without is no part of what was seen, and holds nothing back.
     pub(crate) witnessed: bool,
+    /// Whether its sender's first segment may still come, as the other side has just answered its
+    /// opening: that is waited for as long as witnesses may disagree about the order of things.
+    pub(crate) awaited: bool,
     /// Whether `origin` is the first byte ever sent.
     pub(crate) opened: bool,
     /// Whether `origin` was told to the sink and must stay.
@@ -91,6 +94,7 @@ impl Direction {
             stray: None,
             known: false,
             witnessed: false,
+            awaited: false,
             opened: false,
             fixed: false,
             ended: false,
@@ -147,7 +151,7 @@ impl Direction {
     pub(crate) fn has_reached(&self, position: Option<u64>) -> bool {
         let Some(position) = position else { return true };
         position <= self.next
-            || !self.witnessed
+            || (!self.witnessed && !self.awaited)
             || self.ended
             // Not believed any more, or never.
             || position > self.acknowledged

@@ -84,6 +84,7 @@ impl<State> Connection<State> {
             }
             if other.origin as u32 == read {
                 other.opened = true;
+                other.awaited = !other.witnessed;
                 self.facts.from_start[from.other().index()] = true;
             }
         }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use l7trace_event::{Cause, Event, Flags, Segment, Side, Timestamp};
 
 use crate::connection::Connection;
@@ -173,7 +175,11 @@ impl<State> Connection<State> {
             if position > direction.next && direction.hole().is_some() {
                 direction.waiting(at, heard).acknowledge(position, at);
             }
-        } else if position < direction.acknowledged && direction.acknowledged > direction.extent && !several {
+        } else if position < direction.acknowledged
+            && direction.acknowledged > direction.extent
+            && !several
+            && direction.waiting.as_ref().is_none_or(|waiting| waiting.latest + REORDERED < at)
+        {
             // It takes back what was never seen to exist.
             direction.acknowledged = position.max(direction.next);
             if let Some(waiting) = &mut direction.waiting {
@@ -390,6 +396,9 @@ impl<State> Connection<State> {
         fits || refuses || (!direction.known && !other.known)
     }
 }
+
+/// Of acknowledgements so near in time the lower one may merely come late.
+const REORDERED: Duration = Duration::from_millis(5);
 
 fn finish(direction: &mut Direction, end: End, stamp: Stamp, (now, heard): (Timestamp, Timestamp)) {
     direction.end = Some(end);

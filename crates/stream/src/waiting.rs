@@ -18,7 +18,7 @@ pub(crate) struct Waiting {
     /// The first acknowledgement beyond the direction's `next` that has not been acted upon.
     passed: Option<Passed>,
     /// When the latest acknowledgement came.
-    latest: Timestamp,
+    pub(crate) latest: Timestamp,
     /// How far the sender had read when it ended the direction, where the end has to wait.
     pub(crate) end_stamp: Option<Stamp>,
     /// What the receiver of a stream without positions read, while it is not known whether its

@@ -92,7 +92,7 @@ impl Http1Parser {
     fn joined(mut self, from_start: [bool; 2]) -> Http1Parser {
         for (reader, from_start) in self.readers.iter_mut().zip(from_start) {
             if !from_start {
-                reader.lose(Search::default());
+                reader.lose(Search::joined());
             }
         }
         self

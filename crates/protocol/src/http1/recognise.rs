@@ -46,12 +46,13 @@ fn says(prefix: Prefix<'_>) -> Says {
     if bytes.is_empty() {
         return if prefix.bytes.is_empty() || prefix.ended { Says::Nothing } else { Says::Perhaps };
     }
-    let as_response = response(bytes, prefix.ended);
+    let as_response = response(bytes, prefix);
     if as_response != Says::Other { as_response } else { request(bytes, prefix) }
 }
 
 /// `HTTP/1.1 200`: told by its first bytes.
-fn response(bytes: &[u8], ended: bool) -> Says {
+fn response(bytes: &[u8], prefix: Prefix<'_>) -> Says {
+    let ended = prefix.ended;
     const NAME: &[u8] = b"HTTP/1.";
     if is_status_start(bytes) {
         return Says::Response;
@@ -59,11 +60,18 @@ fn response(bytes: &[u8], ended: bool) -> Says {
     let shown = bytes.len().min(NAME.len());
     if bytes[..shown].eq_ignore_ascii_case(&NAME[..shown]) {
         return match line_of(bytes) {
-            Some((line, _)) if status_line(line).is_some_and(|line| line.version.1 - line.version.0 < 32) => {
+            // In the middle of a connection, `HTTP/1.1` alone is the end of a request line.
+            Some((line, _))
+                if status_line(line).is_some_and(|line| {
+                    line.version.1 - line.version.0 < 32 && (prefix.from_start || line.status.is_some())
+                }) =>
+            {
                 Says::Response
             }
             Some(_) => Says::Other,
-            None if shown == NAME.len() && (ended || bytes.len() > NAME.len() + 64) => Says::Response,
+            None if shown == NAME.len() && prefix.from_start && (ended || bytes.len() > NAME.len() + 64) => {
+                Says::Response
+            }
             None if ended || bytes.len() > 256 => Says::Other,
             None => Says::Perhaps,
         };
@@ -191,5 +199,13 @@ mod tests {
             check(b"", bytes, true, Recognition::No);
         }
         check(b"GET", b"", true, Recognition::No);
+    }
+
+    #[test]
+    fn the_end_of_a_request_line_is_no_status_line() {
+        let prefix = |bytes| Prefix { bytes, from_start: false, ended: false };
+        let sides = [prefix(b"HTTP/1.1\r\nHost: a\r\n\r\n"), prefix(b"HTTP/1.1 200 OK\r\n")];
+        let sample = Sample { sides, initiator: None };
+        assert_eq!(recognise(&sample), Recognition::Yes { client: Side::A });
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Search {
     scan: Scan,
     /// The line that is being read began before what is known of it.
     in_line: bool,
+    /// The line that is being read may have begun before what is known of it.
+    perhaps_in_line: bool,
 }
 
 /// What a search found.
@@ -38,7 +40,12 @@ const KEPT_OF_LINE: usize = 16 << 10;
 impl Search {
     /// A search that begins in the middle of a line.
     pub(super) fn in_line() -> Search {
-        Search { scan: Scan::default(), in_line: true }
+        Search { in_line: true, ..Search::default() }
+    }
+
+    /// A search from where a connection was joined: messages mostly begin there.
+    pub(super) fn joined() -> Search {
+        Search { perhaps_in_line: true, ..Search::default() }
     }
 
     /// Searches on in `bytes`, from where the last call consumed. `last`: nothing will follow them.
@@ -55,7 +62,7 @@ impl Search {
             };
             let line = without_returns(&rest[..end - 1]);
             let start = match direction {
-                Direction::ClientToServer => request_start(line, self.in_line),
+                Direction::ClientToServer => request_start(line, self.in_line, self.perhaps_in_line),
                 Direction::ServerToClient => response_start(line),
             };
             if let Some(start) = start {
@@ -77,7 +84,7 @@ impl Search {
 }
 
 /// Where a request begins in a line, if one does.
-fn request_start(line: &[u8], in_line: bool) -> Option<usize> {
+fn request_start(line: &[u8], in_line: bool, perhaps_in_line: bool) -> Option<usize> {
     let text = line.trim_ascii_end();
     if text.ends_with(PREFACE) {
         return Some(text.len() - PREFACE.len());
@@ -87,7 +94,10 @@ fn request_start(line: &[u8], in_line: bool) -> Option<usize> {
         return None;
     }
     if !in_line
-        && request_line(line).is_some_and(|it| it.target.0 < it.target.1 && is_method(&line[it.method.0..it.method.1]))
+        && let Some(it) = request_line(line)
+        && it.target.0 < it.target.1
+        && is_method(&line[it.method.0..it.method.1])
+        && !(perhaps_in_line && is_odd_end_of_method(&line[it.method.0..it.method.1]))
     {
         return Some(0);
     }
@@ -119,6 +129,12 @@ pub(super) fn is_status_start(bytes: &[u8]) -> bool {
 /// Whether a method, of whatever name, is written as methods are.
 fn is_method(method: &[u8]) -> bool {
     method.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_') || byte.is_ascii_digit())
+}
+
+/// Whether a method that nobody knows is the end of one that is known, or ends with one.
+fn is_odd_end_of_method(method: &[u8]) -> bool {
+    let known = || KNOWN_METHODS.iter().map(|known| known.as_bytes());
+    !known().any(|known| known == method) && known().any(|known| known.ends_with(method) || method.ends_with(known))
 }
 
 /// The known method that bytes begin with, followed by a space.
@@ -208,6 +224,9 @@ mod tests {
     fn finds_the_next_request() {
         let check = |search, bytes, expected| check(Direction::ClientToServer, search, bytes, expected);
         check(Search::default(), "X: y\r\n\r\nFROB /x HTTP/1.1\r\nA: b\r\n", Some("FROB /x HTTP/1.1\r\nA: b\r\n"));
+        check(Search::joined(), "FROB /x HTTP/1.1\r\n\r\n", Some("FROB /x HTTP/1.1\r\n\r\n"));
+        check(Search::joined(), "OST /x HTTP/1.1\r\n\r\n", None);
+        check(Search::joined(), "1GET /x HTTP/1.1\r\n\r\n", Some("GET /x HTTP/1.1\r\n\r\n"));
         check(Search::in_line(), "GET /x HTTP/1.1\r\n\r\n", Some("GET /x HTTP/1.1\r\n\r\n"));
         check(Search::in_line(), "ET /x HTTP/1.1\r\n\r\n", None);
         check(Search::in_line(), "a=bGET /x HTTP/1.1\r\n\r\n", Some("GET /x HTTP/1.1\r\n\r\n"));

@@ -84,15 +84,51 @@ fn an_acknowledgement_taken_back_holds_nothing_up() {
             b(500, "").syn_ack(101),
             a(101, "a").ack(501),
             a(102, "evil").ack(801),
-            a(102, "b").ack(501),
-            b(501, "first").ack(103),
+            a(102, "b").ack(501).at(10),
+            b(501, "first").ack(103).at(30),
         ],
         &[
             r#"1 A 0 "a" ack 0 at 3"#,
             r#"1 A 1 "evil" ack 300 at 4"#,
-            r#"1 B 0 "first" ack 2 at 6"#,
+            r#"1 B 0 "first" ack 2 at 30"#,
             "1 A 5 end…",
             "1 B 5 end…",
+            "1 over open",
+        ],
+    );
+}
+
+#[test]
+fn an_acknowledgement_that_merely_comes_late_takes_nothing_back() {
+    check(
+        steps![
+            a(100, "").syn(),
+            b(501, "").ack(104),
+            b(501, "200").ack(104),
+            b(500, "").syn_ack(101),
+            a(101, "one").ack(501),
+        ],
+        &[r#"1 A 0 "one" ack 0 at 5"#, r#"1 B 0 "200" ack 3 at 3"#, "1 A 3 end…", "1 B 3 end…", "1 over open"],
+    );
+}
+
+#[test]
+fn an_answer_waits_a_moment_for_an_opening_that_was_not_seen() {
+    let answer = steps![b(500, "").syn_ack(101), b(501, "200").ack(104)];
+    let mut late = answer.to_vec();
+    late.extend(steps![a(100, "").syn(), a(101, "one").ack(501)]);
+    check(late, &[r#"1 A 0 "one" ack 0 at 4"#, r#"1 B 0 "200" ack 3 at 2"#, "1 A 3 end…", "1 B 3 end…", "1 over open"]);
+    // Where only one direction is seen, what it says is not held up for long.
+    let mut one_sided = answer.to_vec();
+    one_sided.extend(steps![b(504, "more").ack(110).at(23), b(508, "!").ack(110).at(24)]);
+    check(
+        one_sided,
+        &[
+            r#"1 B 0 "200" ack 3 at 2"#,
+            r#"1 B 3 "more" ack 9 at 23"#,
+            r#"1 B 7 "!" ack 9 at 24"#,
+            "1 A 0 end…",
+            "1 B 8 end…",
             "1 over open",
         ],
     );
