@@ -7,6 +7,10 @@ use l7trace_stream::{Delivered, Delivery, Ending};
 /// The most bytes of one side that are kept while protocols still say that they need more.
 const MOST_HELD: usize = 64 << 10;
 
+/// Up to so many bytes of one side, protocols are asked whenever something comes; beyond, when it has
+/// grown by an eighth, so that bytes which come one by one are not looked at as often.
+const SMALL: usize = 1 << 10;
+
 /// After so many bytes of a side that nobody recognised, that side is not looked at any more: for
 /// a connection that was seen from its start.
 const PATIENCE_FROM_START: u64 = 1 << 20;
@@ -37,6 +41,8 @@ struct Held {
     patience: u64,
     /// Bytes that nobody recognised.
     dismissed: u64,
+    /// With fewer bytes than these no protocol is asked again: asking looks at all that is held.
+    enough: usize,
 }
 
 /// Something that was held, for telling it again.
@@ -162,6 +168,10 @@ impl Recogniser {
         if !fresh {
             held.bytes.extend_from_slice(bytes);
         }
+        if !fresh && held.bytes.len() < held.enough {
+            self.keep_in_mind(delivery, start, bytes.len());
+            return Found::NotYet;
+        }
         let found = self.ask(fresh.then_some((side, bytes)), initiator);
         let held = &mut self.sides[side.index()];
         match found {
@@ -174,14 +184,9 @@ impl Recogniser {
                 if fresh {
                     held.bytes.extend_from_slice(bytes);
                 }
-                self.entries.push(Entry {
-                    from: side,
-                    position: delivery.position,
-                    at: delivery.at,
-                    acknowledged: delivery.acknowledged,
-                    witness: delivery.witness,
-                    what: Told::Bytes(start, start + bytes.len()),
-                });
+                let length = held.bytes.len();
+                held.enough = if length < SMALL { 0 } else { length + length / 8 };
+                self.keep_in_mind(delivery, start, bytes.len());
                 return Found::NotYet;
             }
             Found::NotYet | Found::Nothing => {}
@@ -196,6 +201,18 @@ impl Recogniser {
             self.forget(other);
         }
         Found::NotYet
+    }
+
+    /// Notes that bytes came, which are held from `start` on.
+    fn keep_in_mind(&mut self, delivery: &Delivery<'_>, start: usize, length: usize) {
+        self.entries.push(Entry {
+            from: delivery.from,
+            position: delivery.position,
+            at: delivery.at,
+            acknowledged: delivery.acknowledged,
+            witness: delivery.witness,
+            what: Told::Bytes(start, start + length),
+        });
     }
 
     /// Asks every protocol; `instead` stands in for what is held of a side that holds nothing.
@@ -229,6 +246,7 @@ impl Recogniser {
         let held = &mut self.sides[side.index()];
         held.dismissed += held.bytes.len() as u64;
         held.bytes = Vec::new();
+        held.enough = 0;
         held.from_start = false;
         self.entries.retain(|entry| entry.from != side || matches!(entry.what, Told::End(_)));
     }

@@ -220,8 +220,8 @@ impl Window<'_> {
             None => {
                 *self.position += self.consumed as u64;
                 self.held.drain(..self.consumed);
-                let first = self.marks.iter().rposition(|mark| mark.start.position <= *self.position).unwrap_or(0);
-                self.marks.drain(..first);
+                let after = self.marks.partition_point(|mark| mark.start.position <= *self.position);
+                self.marks.drain(..after.saturating_sub(1));
             }
         }
     }

@@ -175,6 +175,32 @@ fn a_body_that_was_not_wanted_is_not_sent() {
 }
 
 #[test]
+fn a_body_that_was_not_wanted_need_not_come_before_the_end() {
+    check(
+        &[
+            client("PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 200\r\n\r\n"),
+            server("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"),
+            Step::End(ClientToServer, End::Closed),
+        ],
+        &[
+            "request 0/0 | body_bytes=0 | Whole | notes=[the body was held back after a final response]",
+            "response 0/0 | st=417",
+        ],
+    );
+}
+
+#[test]
+fn a_folded_field_counts_as_a_whole() {
+    check(
+        &[client("PUT /a HTTP/1.1\r\nHost:\r\n a.b\r\nContent-Length:\r\n\t 2\r\n\r\nokGET / HTTP/1.1\r\n\r\n")],
+        &[
+            "request 0/0 | body_bytes=2 | headers=[Host: a.b; Content-Length: 2] | notes=[folded header line]",
+            "request 0/1",
+        ],
+    );
+}
+
+#[test]
 fn an_early_answer_waits_for_its_request() {
     check(
         &[

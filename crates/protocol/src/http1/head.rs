@@ -128,24 +128,42 @@ pub(super) fn read_fields(
     };
     let mut at = 0;
     while at < block.len() {
-        let end = line_feed(&block[at..]).map_or(block.len(), |feed| at + feed);
-        let line = block[at..end].strip_suffix(b"\r").unwrap_or(&block[at..end]);
-        if let Some(line) = known.find(line) {
+        let end = line_end(block, at);
+        let line = &block[at..end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut next = end + 1;
+        let is_folded = matches!(block.get(next), Some(b' ' | b'\t'));
+        if !is_folded && let Some(line) = known.find(line) {
             if into == Block::Headers
                 && let Some((name, value)) = line.meaning()
             {
                 read_field(name, value, line.value(span, at), message, &mut fields);
             }
             list.push(line.field(span, at));
-        } else {
-            odd |= is_odd(line);
-            let line = without_returns(line);
-            if line.is_empty() {
-                break;
-            }
-            read_line(line, at, span, into, &mut list, message, &mut fields, known);
+            at = next;
+            continue;
         }
-        at = end + 1;
+        odd |= is_odd(line);
+        let line = without_returns(line);
+        if line.is_empty() {
+            break;
+        }
+        if is_folded {
+            let mut value = value_of(line).to_vec();
+            while matches!(block.get(next), Some(b' ' | b'\t')) {
+                let end = line_end(block, next);
+                let more = &block[next..end];
+                odd |= is_odd(more.strip_suffix(b"\r").unwrap_or(more));
+                fold(&mut value, without_returns(more));
+                next = end + 1;
+            }
+            message.note("folded header line");
+            let value = (&value[..], message.put(&value));
+            read_line(line, at, span, Some(value), into, &mut list, message, &mut fields, known);
+        } else {
+            read_line(line, at, span, None, into, &mut list, message, &mut fields, known);
+        }
+        at = next;
     }
     if odd {
         note_odd_bytes(block, message);
@@ -157,11 +175,34 @@ pub(super) fn read_fields(
     fields
 }
 
+fn line_end(block: &[u8], at: usize) -> usize {
+    line_feed(&block[at..]).map_or(block.len(), |feed| at + feed)
+}
+
+/// What stands behind the colon of a field's first line.
+fn value_of(line: &[u8]) -> &[u8] {
+    let from = memchr(b':', line).map_or(line.len(), |colon| colon + 1);
+    let (from, to) = trim(line, (from, line.len()));
+    &line[from..to]
+}
+
+/// Adds a folded line (RFC 9112, section 5.2) to the value before it.
+fn fold(value: &mut Vec<u8>, line: &[u8]) {
+    let (from, to) = trim(line, (0, line.len()));
+    if !value.is_empty() && from < to {
+        value.push(b' ');
+    }
+    value.extend_from_slice(&line[from..to]);
+}
+
+/// Reads a field from its first line; `folded` is its value, and where that stands in the message,
+/// where more lines belong to it.
 #[expect(clippy::too_many_arguments, reason = "one step of the function above, which has all of them at hand")]
 fn read_line(
     line: &[u8],
     at: usize,
     span: Span,
+    folded: Option<(&[u8], Span)>,
     into: Block,
     list: &mut Vec<Field>,
     message: &mut Message,
@@ -169,20 +210,14 @@ fn read_line(
     known: &mut KnownLines,
 ) {
     if matches!(line[0], b' ' | b'\t') {
-        if let Some(last) = list.last_mut()
-            && at > 0
-        {
-            fold(line, last, message);
-            message.note("folded header line");
-            return;
-        }
         message.note("space before a header name");
     }
     let Some(colon) = memchr(b':', line) else {
         message.note("header line without a colon");
+        let nothing = span.part(at + line.len(), at + line.len());
         list.push(Field {
             name: Some(span.part(at, at + line.len())),
-            value: Some(span.part(at + line.len(), at + line.len())),
+            value: Some(folded.map_or(nothing, |(_, span)| span)),
             secret: false,
             plain: false,
         });
@@ -198,38 +233,29 @@ fn read_line(
     if !plain(line.get(value.0)) || !plain(line.last()) {
         value = trim(line, value);
     }
-    let (name_bytes, value_bytes) = (&line[name.0..name.1], &line[value.0..value.1]);
+    let name_bytes = &line[name.0..name.1];
+    let (value_bytes, value_span) = match folded {
+        Some(folded) => folded,
+        None => (&line[value.0..value.1], span.part(at + value.0, at + value.1)),
+    };
     if name.1 != colon {
         message.note("space before the colon of a header");
     }
     if into == Block::Headers {
-        let value_span = span.part(at + value.0, at + value.1);
         read_field(name_bytes, value_bytes, value_span, message, fields);
     }
     let field = Field {
         name: Some(span.part(at + name.0, at + name.1)),
-        value: Some(span.part(at + value.0, at + value.1)),
+        value: Some(value_span),
         secret: is_secret_field(name_bytes),
         plain: are_plain(name_bytes) && are_plain(value_bytes),
     };
     list.push(field);
     if name_bytes.is_empty() {
         message.note("header without a name");
-    } else if name == (0, colon) && !is_odd(line) {
+    } else if folded.is_none() && name == (0, colon) && !is_odd(line) {
         known.keep(line, colon, value, &field, matters(name_bytes));
     }
-}
-
-/// Adds a folded line (RFC 9112, section 5.2) to the field before it.
-fn fold(line: &[u8], field: &mut Field, message: &mut Message) {
-    let more = trim(line, (0, line.len()));
-    let mut value = message.text_of(field.value).unwrap_or_default().to_vec();
-    if !value.is_empty() && more.0 < more.1 {
-        value.push(b' ');
-    }
-    value.extend_from_slice(&line[more.0..more.1]);
-    field.value = Some(message.put(&value));
-    field.plain = false;
 }
 
 /// Whether [`read_field`] may do something with a field of this name.

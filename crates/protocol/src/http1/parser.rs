@@ -198,7 +198,8 @@ impl Http1Parser {
             match self.is_next_message(direction, window.bytes()) {
                 None => return false,
                 Some(true) => {
-                    self.end_without_body(direction, window, out);
+                    let last = window.end_mark(window.position());
+                    self.end_without_body(direction, last, out);
                     return true;
                 }
                 Some(false) => self.trust_body(direction),
@@ -386,8 +387,14 @@ impl Http1Parser {
         if let State::Body(body) = &self.readers[index].state
             && self.doubts_body(direction, body)
         {
-            self.trust_body(direction);
-            self.read_again(direction, out);
+            if direction == Direction::ClientToServer && self.readers[index].feed.held() == 0 {
+                let reader = &self.readers[index];
+                let begun = reader.message.as_ref().map_or(at, |message| message.first.at);
+                self.end_without_body(direction, Mark { position: reader.feed.end(), at: begun }, out);
+            } else {
+                self.trust_body(direction);
+                self.read_again(direction, out);
+            }
         }
         let reader = &mut self.readers[index];
         let last_position = reader.feed.end().max(reader.position);
@@ -459,7 +466,7 @@ impl Http1Parser {
     }
 
     /// The head was all of the message.
-    fn end_without_body(&mut self, direction: Direction, window: &Window<'_>, out: &mut Outbox) {
+    fn end_without_body(&mut self, direction: Direction, last: Mark, out: &mut Outbox) {
         self.trust_body(direction);
         let reader = &mut self.readers[direction.index()];
         reader.state = State::Start;
@@ -469,7 +476,6 @@ impl Http1Parser {
                 Direction::ServerToClient => "no body follows: it seems to answer a HEAD",
             });
         }
-        let last = window.end_mark(window.position());
         self.complete(direction, last, out);
     }
 

@@ -104,16 +104,23 @@ fn request(bytes: &[u8], prefix: Prefix<'_>) -> Says {
     }
     if !may_be_request(bytes) {
         Says::Other
-    } else if prefix.ended {
-        // The first line breaks off: what there is of it must be beyond doubt.
+    } else if prefix.ended || bytes.len() > SHORT_LINE {
+        // The first line breaks off, or goes on and on: what there is of it must be beyond doubt.
         let beyond_doubt = known_method(bytes).is_some_and(|method| {
             matches!(bytes.get(method.len() + 1), Some(b'/' | b'*' | b'h')) || method == "CONNECT"
         });
-        if beyond_doubt { Says::Request } else { Says::Other }
+        match (beyond_doubt, prefix.ended) {
+            (true, _) => Says::Request,
+            (false, true) => Says::Other,
+            (false, false) => Says::Perhaps,
+        }
     } else {
         Says::Perhaps
     }
 }
+
+/// A line of so many bytes has its end soon, or is a request's long target.
+const SHORT_LINE: usize = 4 << 10;
 
 /// A request line without a version: HTTP/0.9's `GET /x`, or one that lacks it by mistake and has
 /// header fields. Other protocols have a GET too (Redis, memcached): its target tells.
@@ -166,6 +173,7 @@ mod tests {
         check(b"GET /x\r\n", b"", false, yes(Side::A));
         check(b"CONNECT a:1 HTTP/1.1\n", b"\x16\x03", false, yes(Side::A));
         check(b"GET /looooong", b"", true, yes(Side::A));
+        check(&[&b"GET /"[..], &[b'o'; SHORT_LINE]].concat(), b"", false, yes(Side::A));
     }
 
     #[test]
