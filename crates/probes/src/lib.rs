@@ -5,6 +5,7 @@
 //! clang-19 into `objects/`, where they are committed, so that building l7trace needs Rust alone.
 
 mod fields;
+pub mod owners;
 pub mod packets;
 pub mod syscalls;
 

@@ -9,14 +9,14 @@ use l7trace_event::{Endpoint, Process, Tuple};
 
 use super::diag::{CLOSE_WAIT, Diag, ESTABLISHED, LISTEN, Query, Socket};
 use super::processes::{Holders, Processes};
-use super::{Answer, Ask, give_notice};
+use super::{Answer, Ends, Order, give_notice};
 
 /// Finds owners, many at a time.
 #[derive(Debug)]
 pub(super) struct Finder {
     diag: Diag,
     namespace: u32,
-    asked: Receiver<Ask>,
+    orders: Receiver<Order>,
     answers: Sender<Answer>,
     notice: Arc<AtomicBool>,
     processes: Processes,
@@ -55,11 +55,11 @@ impl Finder {
     pub(super) fn new(
         diag: Diag,
         namespace: u32,
-        asked: Receiver<Ask>,
+        orders: Receiver<Order>,
         answers: Sender<Answer>,
         notice: Arc<AtomicBool>,
     ) -> Finder {
-        Finder { diag, namespace, asked, answers, notice, processes: Processes::default(), open: Vec::new() }
+        Finder { diag, namespace, orders, answers, notice, processes: Processes::default(), open: Vec::new() }
     }
 
     /// Until nobody asks any more.
@@ -68,16 +68,16 @@ impl Finder {
         loop {
             let due = self.open.iter().map(|open| open.due).min();
             let first = match due {
-                None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => self.asked.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => self.orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => self.orders.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match first {
-                Ok(ask) => self.take(ask),
+                Ok(order) => self.take(order),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            while let Ok(ask) = self.asked.try_recv() {
-                self.take(ask);
+            while let Ok(order) = self.orders.try_recv() {
+                self.take(order);
             }
             let start = Instant::now();
             if !self.look() {
@@ -92,8 +92,9 @@ impl Finder {
     fn tell_existing(&mut self) {
         let Ok(sockets) = self.diag.dump() else { return };
         let is_open = |socket: &&Socket| matches!(socket.state, ESTABLISHED | CLOSE_WAIT);
-        let sockets: Vec<Socket> = sockets.iter().filter(is_open).copied().collect();
+        // Who listens will be asked for: it is looked for now, and then looked at first.
         let inodes = sockets.iter().map(|socket| socket.inode).filter(|inode| *inode > 0).collect();
+        let sockets: Vec<Socket> = sockets.iter().filter(is_open).copied().collect();
         let holders = self.processes.holders(&inodes);
         for socket in sockets {
             let tuple = Tuple::new(socket.local, socket.remote, self.namespace);
@@ -105,10 +106,15 @@ impl Finder {
         give_notice(&self.notice);
     }
 
-    /// Opens the search for both ends.
-    fn take(&mut self, ask: Ask) {
+    /// Opens the search for the ends that are asked for.
+    fn take(&mut self, order: Order) {
+        let ask = match order {
+            Order::Find(ask) => ask,
+            Order::Hint(pid) => return self.processes.expect(pid),
+        };
         let due = Instant::now();
-        for tuple in [ask.tuple, ask.tuple.reversed()] {
+        let tuples = [ask.tuple.reversed(), ask.tuple];
+        for tuple in tuples.into_iter().take(if ask.ends == Ends::Both { 2 } else { 1 }) {
             if self.open.len() < OPEN {
                 self.open.push(Open { tuple, interface: ask.interface, tries: 0, due, inode: None });
             }

@@ -1,5 +1,6 @@
 //! Who holds an end of a connection: found by netlink `sock_diag` (which socket) and `/proc/*/fd`
-//! (whose), in a thread of its own, away from the packets.
+//! (whose), in a thread of its own, away from the packets. Where the kernel allows it, a program says
+//! who asks for a connection and who closes one ([`Hook`]), which no search could find in time.
 //!
 //! What is asked is answered when it is known, or never: a socket that is closed before anybody
 //! looked leaves no trace of who held it. One inference is made: a connection accepted from a
@@ -8,6 +9,7 @@
 mod asked;
 mod diag;
 mod finder;
+mod hook;
 mod processes;
 
 use std::fs;
@@ -26,6 +28,7 @@ use crate::kernel::Namespace;
 pub use asked::Asked;
 use diag::Diag;
 use finder::Finder;
+pub use hook::{Hook, Told};
 
 /// A connection whose two ends are to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,25 @@ pub struct Ask {
     pub tuple: Tuple,
     /// The interface that the packet was seen on: link-local addresses mean nothing without it.
     pub interface: u32,
+    /// Which of its ends are asked for.
+    pub ends: Ends,
+}
+
+/// Ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Both.
+    Both,
+    /// The tuple's destination.
+    Destination,
+}
+
+/// What the searching thread is told.
+#[derive(Debug)]
+enum Order {
+    Find(Ask),
+    /// This process listens: look at it first.
+    Hint(u32),
 }
 
 /// What was found.
@@ -58,7 +80,7 @@ impl Answer {
 /// The thread that finds owners. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Owners {
-    asks: SyncSender<Ask>,
+    orders: SyncSender<Order>,
     answers: Receiver<Answer>,
     notice: Arc<AtomicBool>,
 }
@@ -75,20 +97,26 @@ impl Owners {
         let diag = namespace.run(Diag::open)?.map_err(|error| {
             Error::Failed(format!("cannot ask the kernel for its sockets (netlink sock_diag): {error}"))
         })?;
-        let (asks, asked) = sync_channel(WAITING);
+        let (orders, ordered) = sync_channel(WAITING);
         let (answer, answers) = channel();
         let notice = Arc::new(AtomicBool::new(false));
-        let finder = Finder::new(diag, namespace.inode(), asked, answer, Arc::clone(&notice));
+        let finder = Finder::new(diag, namespace.inode(), ordered, answer, Arc::clone(&notice));
         thread::Builder::new()
             .name("owners".into())
             .spawn(move || finder.run())
             .map_err(|error| Error::Failed(format!("cannot start the thread that finds owners: {error}")))?;
-        Ok(Owners { asks, answers, notice })
+        Ok(Owners { orders, answers, notice })
     }
 
     /// Asks for both ends of a connection; whether the question was taken. Does not wait.
     pub fn ask(&self, ask: Ask) -> bool {
-        self.asks.try_send(ask).is_ok()
+        self.orders.try_send(Order::Find(ask)).is_ok()
+    }
+
+    /// This process is likely to hold what will be asked for. Does not wait.
+    pub fn hint(&self, pid: u32) {
+        // Where nobody has time for it, it is found without.
+        let _ = self.orders.try_send(Order::Hint(pid));
     }
 
     /// What was found since the last call. Does not wait.

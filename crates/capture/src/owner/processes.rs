@@ -73,7 +73,14 @@ impl Processes {
                 holds = true;
             }
         }
-        if holds && self.likely.front() != Some(&pid) {
+        if holds {
+            self.expect(pid);
+        }
+    }
+
+    /// This process is likely to hold what will be asked for.
+    pub(super) fn expect(&mut self, pid: u32) {
+        if self.likely.front() != Some(&pid) {
             self.likely.retain(|likely| *likely != pid);
             self.likely.push_front(pid);
             self.likely.truncate(LIKELY);

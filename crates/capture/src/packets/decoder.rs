@@ -4,7 +4,7 @@ use l7trace_probes::packets::PacketRecord;
 use super::tap::Warnings;
 use crate::decode::{PacketDecoder, Seen};
 use crate::kernel::{Clock, Frame, frames};
-use crate::owner::{Ask, Asked, Owners};
+use crate::owner::{Answer, Ask, Asked, Ends, Owners, Told};
 use crate::{Batch, Decoder};
 
 /// Makes events of packet records, and asks for the owners of connections that are new.
@@ -12,31 +12,51 @@ pub(super) struct LiveDecoder {
     packets: PacketDecoder,
     clock: Clock,
     namespace: u32,
-    owners: Option<(Owners, Asked)>,
+    owners: OwnerWitness,
+    asked: Asked,
     /// When the last packet was seen: the time of what has none of its own.
     now: Timestamp,
     warnings: Warnings,
 }
 
+/// What knows of owners.
+pub(super) struct OwnerWitness {
+    /// Searches for them when asked.
+    pub(super) search: Option<Owners>,
+    /// Tells by itself of those who ask for connections and close them.
+    pub(super) told: Option<Told>,
+}
+
 impl LiveDecoder {
-    pub(super) fn new(namespace: u32, owners: Option<Owners>, warnings: Warnings) -> LiveDecoder {
+    pub(super) fn new(namespace: u32, owners: OwnerWitness, warnings: Warnings) -> LiveDecoder {
         let clock = Clock::new();
         let now = clock.now();
         LiveDecoder {
             packets: PacketDecoder::default(),
             clock,
             namespace,
-            owners: owners.map(|it| (it, Asked::default())),
+            owners,
+            asked: Asked::default(),
             now,
             warnings,
         }
     }
 
     fn hand_on_owners(&mut self, each: &mut dyn FnMut(&Event<'_>)) {
-        let Some((owners, _)) = &self.owners else { return };
         let witness = Witness { source: SourceKind::Packets, place: 0 };
-        for answer in owners.answers() {
+        let mut tell = |answer: &Answer| {
             each(&Event { at: self.now, witness, tuple: answer.tuple, what: answer.what(), packet: None });
+        };
+        if let Some(search) = &self.owners.search {
+            search.answers().for_each(|answer| tell(&answer));
+        }
+        // Last, since it knows best.
+        for answer in self.owners.told.as_ref().map(Told::take).into_iter().flatten() {
+            if answer.tuple.destination.port() > 0 {
+                tell(&answer);
+            } else if let Some((search, process)) = self.owners.search.as_ref().zip(answer.process) {
+                search.hint(process.pid);
+            }
         }
     }
 }
@@ -55,11 +75,9 @@ impl Decoder for LiveDecoder {
                     self.now = self.clock.utc(head.time);
                     let witness = Witness { source: SourceKind::Packets, place: head.interface };
                     let seen = Seen { at: self.now, witness, namespace: self.namespace };
-                    let owners = &mut self.owners;
+                    let (owners, asked) = (&self.owners, &mut self.asked);
                     self.packets.network(seen, bytes, head.length, &mut |event| {
-                        if let Some((owners, asked)) = owners {
-                            ask_for_owner(owners, asked, event);
-                        }
+                        owners.ask_for(event, asked);
                         each(event);
                     });
                 }
@@ -83,15 +101,19 @@ impl Decoder for LiveDecoder {
     }
 }
 
-/// Asks once for each connection, and again where its tuple is opened anew.
-fn ask_for_owner(owners: &Owners, asked: &mut Asked, event: &Event<'_>) {
-    let What::Segment(segment) = &event.what else { return };
-    let opens = segment.flags.has(Flags::OPEN) && !segment.flags.has(Flags::ANSWER);
-    if segment.flags.has(Flags::RESET) || (!opens && asked.has(&event.tuple)) {
-        return;
-    }
-    let ask = Ask { tuple: event.tuple, interface: event.witness.place };
-    if owners.ask(ask) {
-        asked.insert(event.tuple);
+impl OwnerWitness {
+    /// Asks once for each connection, and again where its tuple is opened anew.
+    fn ask_for(&self, event: &Event<'_>, asked: &mut Asked) {
+        let Some(search) = &self.search else { return };
+        let What::Segment(segment) = &event.what else { return };
+        let opens = segment.flags.has(Flags::OPEN) && !segment.flags.has(Flags::ANSWER);
+        if segment.flags.has(Flags::RESET) || (!opens && asked.has(&event.tuple)) {
+            return;
+        }
+        // Who asks for a connection is told without asking.
+        let ends = if opens && self.told.is_some() { Ends::Destination } else { Ends::Both };
+        if search.ask(Ask { tuple: event.tuple, interface: event.witness.place, ends }) {
+            asked.insert(event.tuple);
+        }
     }
 }

@@ -13,9 +13,9 @@ use aya::programs::SocketFilter;
 use l7trace_probes::packets as probe;
 
 use crate::kernel::{self, Capability, Namespace, NetworkNamespace};
-use crate::owner::Owners;
+use crate::owner::{Hook, Owners};
 use crate::{Error, Source};
-use decoder::LiveDecoder;
+use decoder::{LiveDecoder, OwnerWitness};
 use sockets::Sockets;
 use tap::{PacketTap, Warnings};
 
@@ -76,11 +76,14 @@ pub fn open(options: &Options) -> Result<Source, Error> {
     loaded.reader.wake_for(sockets.changes())?;
 
     let owners = if options.owners { Some(Owners::start(sockets.namespace())?) } else { None };
+    // Without it owners are searched for all the same, only later.
+    let hook = options.owners.then(|| Hook::attach(sockets.namespace()).ok()).flatten();
     let answers = owners.as_ref().map(Owners::notice);
     let warnings = Warnings::default();
+    let witness = OwnerWitness { search: owners, told: hook.as_ref().map(Hook::told) };
     Ok(Source {
-        decoder: Box::new(LiveDecoder::new(sockets.namespace().inode(), owners, warnings.clone())),
-        tap: Box::new(PacketTap::new(loaded.reader, sockets, answers, warnings)),
+        decoder: Box::new(LiveDecoder::new(sockets.namespace().inode(), witness, warnings.clone())),
+        tap: Box::new(PacketTap::new(loaded.reader, sockets, hook, answers, warnings)),
         description,
     })
 }

@@ -6,12 +6,15 @@ use l7trace_probes::packets::{HEAD, PacketRecord};
 
 use super::sockets::Sockets;
 use crate::kernel::Reader;
+use crate::owner::Hook;
 use crate::{Batch, Error, Filled, Tap};
 
 /// Takes packet records out of the ring. While it lives, so do the sockets and the program.
 pub(super) struct PacketTap {
     reader: Reader,
     sockets: Sockets,
+    /// What the kernel says of owners.
+    hook: Option<Hook>,
     /// Set where owners were found that the decoder has yet to hand on.
     answers: Option<Arc<AtomicBool>>,
     warnings: Warnings,
@@ -21,10 +24,11 @@ impl PacketTap {
     pub(super) fn new(
         reader: Reader,
         sockets: Sockets,
+        hook: Option<Hook>,
         answers: Option<Arc<AtomicBool>>,
         warnings: Warnings,
     ) -> PacketTap {
-        PacketTap { reader, sockets, answers, warnings }
+        PacketTap { reader, sockets, hook, answers, warnings }
     }
 }
 
@@ -47,6 +51,10 @@ impl Tap for PacketTap {
         let filled = self.reader.fill(batch, timeout, |record| {
             PacketRecord::read(record).map_or(record.len(), |(head, _)| HEAD + head.captured as usize)
         });
+        if let Some(hook) = &mut self.hook {
+            // After the packets were taken: whatever was said before them is known when they are decoded.
+            hook.listen();
+        }
         if self.reader.woken() {
             // What else is captured goes on.
             self.sockets
