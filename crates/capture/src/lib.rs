@@ -85,6 +85,11 @@ pub trait Decoder: Send {
         Vec::new()
     }
 
+    /// Whether the processes at the ends of connections are told of a moment after their first bytes.
+    fn owners_come_late(&self) -> bool {
+        false
+    }
+
     /// What the source cannot see, found since the last call.
     fn blind(&mut self) -> Vec<Blind> {
         Vec::new()

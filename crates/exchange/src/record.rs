@@ -17,7 +17,7 @@ pub enum Record<'a> {
 
 /// A request and what came back, or a message that stands alone, or several exchanges that are one
 /// thing to a person.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exchange {
     /// Which of these.
     pub kind: Kind,
@@ -72,7 +72,7 @@ impl Kind {
 }
 
 /// Something between a request and its response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// What it was, in the protocol's word (`PUBREC`).
     pub name: String,
@@ -148,7 +148,7 @@ pub struct Peer {
 }
 
 /// A connection as it ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionRecord {
     /// Who and where. Where no bytes said who the client is, it is who opened the connection, else
     /// who has the higher port.
@@ -216,6 +216,9 @@ pub struct Summary {
     pub not_understood: BTreeMap<String, u64>,
     /// Records that could not be written, since whoever reads the output was too slow.
     pub unwritten: u64,
+    /// Records left out since nobody could tell in time whose connection it was, where only some
+    /// processes were asked for.
+    pub ownerless: u64,
     /// What the sources could not see.
     pub blind: Vec<Blind>,
 }

@@ -1,11 +1,13 @@
 //! What becomes of each record: filtered, counted, formatted.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use l7trace_event::{Endpoint, Process, SourceKind};
-use l7trace_exchange::{Exchange, Kind, Receiver, Record, Statistics};
+use l7trace_event::{Process, SourceKind, Tuple};
+use l7trace_exchange::{Connection, Exchange, Kind, Receiver, Record, Statistics};
 use l7trace_output::Output;
 
+use crate::holding::{DECIDING, Held, Holding, NAMING, is_named};
 use crate::owner_filter::OwnerFilter;
 use crate::writer::Writer;
 
@@ -15,6 +17,10 @@ pub(crate) struct Emitter {
     writer: Writer,
     /// Only connections of these owners.
     owners: Option<OwnerFilter>,
+    /// Records that wait for owners.
+    holding: Holding,
+    names_come_late: bool,
+    ownerless: u64,
     /// Only these protocols; all where empty.
     protocols: Vec<String>,
     /// How many more exchanges and messages to report.
@@ -23,6 +29,13 @@ pub(crate) struct Emitter {
     /// How many exchanges and messages were reported, and when the last one was.
     reported: (u64, Option<Instant>),
     reported_before: u64,
+}
+
+/// Whether a record has to wait.
+enum Wait {
+    No,
+    Until(Instant),
+    Unwanted,
 }
 
 impl Emitter {
@@ -37,6 +50,9 @@ impl Emitter {
             output,
             writer,
             owners,
+            holding: Holding::default(),
+            names_come_late: false,
+            ownerless: 0,
             protocols,
             remaining: count,
             statistics: Statistics::default(),
@@ -72,18 +88,66 @@ impl Emitter {
         if !self.protocols.is_empty() && !self.protocols.iter().any(|name| name == protocol) {
             return;
         }
-        match self.owners.as_mut().map(|owners| owners.decide(&exchange.connection, &exchange.witnesses)) {
-            Some(Some(false)) => return,
-            Some(None) => {
-                let mut bytes = Vec::new();
-                self.output.write(&Record::Exchange(exchange), &mut bytes);
-                if let Some(owners) = &mut self.owners {
-                    owners.hold(&exchange.connection, bytes);
-                }
-                return;
-            }
-            Some(Some(true)) | None => {}
+        let wait = self.wait(&exchange.connection, &exchange.witnesses);
+        match wait {
+            Wait::Unwanted => {}
+            Wait::Until(until) => self.holding.hold(Held::Exchange(Box::new(exchange.clone())), until),
+            Wait::No => self.report(exchange),
         }
+    }
+
+    /// Whether a record is to wait for the owners of its connection.
+    fn wait(&mut self, connection: &Connection, witnesses: &[SourceKind]) -> Wait {
+        let decision = self.owners.as_mut().map_or(Some(true), |owners| owners.decide(connection, witnesses));
+        let patience = match decision {
+            Some(false) => return Wait::Unwanted,
+            None => DECIDING,
+            Some(true) if self.names_come_late && !is_named(connection) => NAMING,
+            Some(true) => Duration::ZERO,
+        };
+        if patience > Duration::ZERO
+            && let Some(until) = self.holding.patience(connection, patience)
+        {
+            return Wait::Until(until);
+        }
+        if decision.is_none() {
+            self.leave_out(connection);
+            return Wait::Unwanted;
+        }
+        if !self.holding.is_empty() && self.holding.has(connection.number) {
+            return Wait::Until(Instant::now());
+        }
+        Wait::No
+    }
+
+    /// Nobody can tell whether a record is wanted. Where one end is known, it is not: the other one is
+    /// another host's.
+    fn leave_out(&mut self, connection: &Connection) {
+        let unknown = connection.client.process.is_none() && connection.server.process.is_none();
+        self.ownerless += u64::from(unknown);
+    }
+
+    /// Lets go what need not wait any longer; everything where `all` is said.
+    pub(crate) fn release(&mut self, all: bool) {
+        if self.holding.is_empty() {
+            return;
+        }
+        let (owners, late) = (&mut self.owners, self.names_come_late);
+        let ready = |held: &Held| match decide(owners.as_mut(), held) {
+            None => false,
+            Some(wanted) => !wanted || !late || is_named(held.connection()),
+        };
+        for held in self.holding.release(all, ready) {
+            match (decide(self.owners.as_mut(), &held), &held) {
+                (Some(false), _) => {}
+                (None, held) => self.leave_out(held.connection()),
+                (Some(true), Held::Exchange(exchange)) => self.report(exchange),
+                (Some(true), Held::Connection(record)) => self.write(&Record::Connection(record)),
+            }
+        }
+    }
+
+    fn report(&mut self, exchange: &Exchange) {
         match &mut self.remaining {
             Some(0) => return,
             Some(remaining) if exchange.kind != Kind::Transaction => *remaining -= 1,
@@ -94,17 +158,43 @@ impl Emitter {
         self.write(&Record::Exchange(exchange));
     }
 
-    /// The owner of an end is known now: what waited for that is written.
-    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, teller: SourceKind) {
+    /// The owner of the tuple's source is known now.
+    pub(crate) fn owner(&mut self, tuple: &Tuple, process: &Arc<Process>) {
         if let Some(owners) = &mut self.owners {
-            owners.owner(end, process, teller, self.writer.buffer());
+            // Its ancestors are asked for now: it may be gone when its exchange ends.
+            owners.note(process);
         }
+        self.holding.owner(tuple, process);
+    }
+
+    /// Whether records wait for owners.
+    pub(crate) fn holds(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
+    /// Processes become known a moment after their packets: first records are to wait for them.
+    pub(crate) fn names_come_late(&mut self) {
+        self.names_come_late = true;
+    }
+
+    /// Records that were left out since nobody could tell in time whose they are.
+    pub(crate) fn ownerless(&self) -> u64 {
+        self.ownerless
     }
 
     fn write(&mut self, record: &Record<'_>) {
         if self.writer.has_room() {
             self.output.write(record, self.writer.buffer());
         }
+    }
+}
+
+/// What the filter says of a record, where there is one.
+fn decide(owners: Option<&mut OwnerFilter>, held: &Held) -> Option<bool> {
+    let Some(owners) = owners else { return Some(true) };
+    match held {
+        Held::Exchange(exchange) => owners.decide(&exchange.connection, &exchange.witnesses),
+        Held::Connection(record) => owners.decide(&record.connection, &record.witnesses),
     }
 }
 
@@ -115,12 +205,13 @@ impl Receiver for Emitter {
             Record::Connection(connection) => {
                 let wanted = self.protocols.is_empty()
                     || connection.protocol.is_some_and(|name| self.protocols.iter().any(|wanted| wanted == name));
-                let owned = self
-                    .owners
-                    .as_mut()
-                    .is_none_or(|owners| owners.decide(&connection.connection, &connection.witnesses) == Some(true));
-                if wanted && owned {
-                    self.write(record);
+                if !wanted {
+                    return;
+                }
+                match self.wait(&connection.connection, &connection.witnesses) {
+                    Wait::Unwanted => {}
+                    Wait::Until(until) => self.holding.hold(Held::Connection(Box::new((*connection).clone())), until),
+                    Wait::No => self.write(record),
                 }
             }
             Record::Summary(_) => self.write(record),

@@ -3,6 +3,7 @@
 mod cli;
 mod emitter;
 mod merge;
+mod holding;
 mod owner_filter;
 mod pipeline;
 mod read;

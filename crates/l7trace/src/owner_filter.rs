@@ -1,27 +1,20 @@
 //! `--pid`, `--command` and `--cgroup` where the kernel cannot apply them (packets): by the owner of
 //! a connection, once it is known.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use l7trace_event::{Endpoint, Process, SourceKind};
+use l7trace_event::{Process, SourceKind};
 use l7trace_exchange::Connection;
 
 use crate::cli::LiveArgs;
 
-/// How long a record waits for the owner of its connection.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How many bytes of records may wait.
-const MOST_HELD: usize = 8 << 20;
-
 /// How many generations are climbed to find an ancestor (`--follow`).
 const MOST_GENERATIONS: usize = 64;
 
-/// Which owners are wanted, and the records whose owner is not known yet.
+/// Which owners are wanted.
 pub(crate) struct OwnerFilter {
     pids: Vec<u32>,
     follow: bool,
@@ -31,14 +24,6 @@ pub(crate) struct OwnerFilter {
     cgroup_ids: HashSet<u64>,
     /// What was decided of a process, by id and start time.
     decided: HashMap<(u32, u64), bool>,
-    held: VecDeque<Held>,
-    held_bytes: usize,
-}
-
-struct Held {
-    since: Instant,
-    ends: [Endpoint; 2],
-    bytes: Vec<u8>,
 }
 
 impl OwnerFilter {
@@ -52,8 +37,6 @@ impl OwnerFilter {
             cgroups: arguments.cgroups.clone(),
             cgroup_ids: arguments.cgroups.iter().flat_map(|path| ids_below(path)).collect(),
             decided: HashMap::new(),
-            held: VecDeque::new(),
-            held_bytes: 0,
         })
     }
 
@@ -70,31 +53,9 @@ impl OwnerFilter {
         owners.iter().all(|process| process.is_some()).then_some(false)
     }
 
-    /// Keeps a formatted record until an owner is known.
-    pub(crate) fn hold(&mut self, connection: &Connection, bytes: Vec<u8>) {
-        self.held_bytes += bytes.len();
-        let ends = [connection.client.endpoint, connection.server.endpoint];
-        self.held.push_back(Held { since: Instant::now(), ends, bytes });
-        while self.held_bytes > MOST_HELD || self.held.front().is_some_and(|held| held.since.elapsed() > PATIENCE) {
-            let Some(dropped) = self.held.pop_front() else { break };
-            self.held_bytes -= dropped.bytes.len();
-        }
-    }
-
-    /// An owner is known now: gives what was held for its connections, if it is wanted.
-    pub(crate) fn owner(&mut self, end: Endpoint, process: &Process, teller: SourceKind, release: &mut Vec<u8>) {
-        if self.held.is_empty() || !(teller == SourceKind::Syscalls || self.wants(process)) {
-            return;
-        }
-        let held_bytes = &mut self.held_bytes;
-        self.held.retain(|held| {
-            let released = held.ends.contains(&end);
-            if released {
-                release.extend_from_slice(&held.bytes);
-                *held_bytes -= held.bytes.len();
-            }
-            !released
-        });
+    /// Decides about a process while it is there.
+    pub(crate) fn note(&mut self, process: &Process) {
+        self.wants(process);
     }
 
     fn wants(&mut self, process: &Process) -> bool {

@@ -76,7 +76,7 @@ impl Pipeline {
         self.table.push(event, &mut self.tracker);
         self.note_time();
         if let What::Owner(process) = &event.what {
-            self.emitter().owner(event.tuple.source, process, event.witness.source);
+            self.emitter().owner(&event.tuple, process);
         }
     }
 
@@ -114,6 +114,7 @@ impl Pipeline {
 
     /// Hands what was put together to the writer.
     pub(crate) fn flush(&mut self) {
+        self.emitter().release(false);
         self.emitter().writer().flush();
         if let Some(recording) = &mut self.recording {
             recording.flush();
@@ -150,7 +151,9 @@ impl Pipeline {
         }
         summary.not_understood = not_understood;
         let mut emitter = self.tracker.into_receiver();
+        emitter.release(true);
         emitter.statistics().fill(&mut summary);
+        summary.ownerless = emitter.ownerless();
         summary.unwritten = emitter.writer().unwritten();
         emitter.record(&Record::Summary(&summary));
         if let Some(recording) = self.recording {

@@ -21,6 +21,9 @@ const QUEUE: usize = 64;
 /// How long a tap waits for something to come.
 const TAP_WAIT: Duration = Duration::from_millis(20);
 
+/// How long to wait for a batch while records wait for something else.
+const HELD_WAIT: Duration = Duration::from_millis(5);
+
 /// How often the status line is renewed.
 const STATUS: Duration = Duration::from_millis(500);
 
@@ -61,6 +64,10 @@ impl Live {
     /// Starts a thread for each tap, and says that everything is attached.
     pub(crate) fn start(sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
         pipeline.merge(sources.len());
+        // A source that names processes with their bytes leaves nothing to wait for.
+        if sources.iter().all(|source| source.decoder.owners_come_late()) {
+            pipeline.emitter().names_come_late();
+        }
         let (to, batches) = sync_channel(QUEUE);
         let spare = Arc::new(Mutex::new(Vec::new()));
         let drain = Arc::new(AtomicBool::new(false));
@@ -82,7 +89,8 @@ impl Live {
         let mut next_status = started + STATUS;
         let over = |now: Instant| stop.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end);
         while !over(Instant::now()) && !self.pipeline.emitter().is_done() {
-            match self.batches.recv_timeout(TAP_WAIT) {
+            let wait = if self.pipeline.emitter().holds() { HELD_WAIT } else { TAP_WAIT };
+            match self.batches.recv_timeout(wait) {
                 Ok((index, batch)) => self.take(index, batch),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -148,7 +156,7 @@ fn run_tap(
         let last = drain.load(Ordering::Relaxed);
         let mut batch = spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
         let filled = tap.fill(&mut batch, if last { Duration::ZERO } else { TAP_WAIT })?;
-        if !batch.is_empty() && to.send((index, batch)).is_err() {
+        if (filled == Filled::Some || !batch.is_empty()) && to.send((index, batch)).is_err() {
             return Ok(());
         }
         if filled == Filled::End || (last && filled == Filled::Nothing) {

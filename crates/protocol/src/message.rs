@@ -65,6 +65,13 @@ pub struct Message {
     arena: Vec<u8>,
 }
 
+impl Message {
+    /// What it keeps on the heap in bytes, without the vectors' own elements.
+    pub fn heap_bytes(&self) -> usize {
+        self.arena.len() + self.body.len()
+    }
+}
+
 /// A message's part in an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

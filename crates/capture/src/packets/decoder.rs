@@ -92,6 +92,10 @@ impl Decoder for LiveDecoder {
         }
     }
 
+    fn owners_come_late(&self) -> bool {
+        self.owners.search.is_some()
+    }
+
     fn not_understood(&self) -> Vec<(String, u64)> {
         self.packets.not_understood()
     }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use l7trace_probes::packets::{HEAD, PacketRecord};
 
@@ -18,7 +18,12 @@ pub(super) struct PacketTap {
     /// Set where owners were found that the decoder has yet to hand on.
     answers: Option<Arc<AtomicBool>>,
     warnings: Warnings,
+    last_packet: Instant,
 }
+
+/// For so long after a packet its owners are looked for, and so often the answers are.
+const OWNERS_COME: Duration = Duration::from_millis(60);
+const OWNERS_REST: Duration = Duration::from_millis(5);
 
 impl PacketTap {
     pub(super) fn new(
@@ -28,7 +33,7 @@ impl PacketTap {
         answers: Option<Arc<AtomicBool>>,
         warnings: Warnings,
     ) -> PacketTap {
-        PacketTap { reader, sockets, hook, answers, warnings }
+        PacketTap { reader, sockets, hook, answers, warnings, last_packet: Instant::now() }
     }
 }
 
@@ -48,9 +53,14 @@ impl Warnings {
 
 impl Tap for PacketTap {
     fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
+        let owners_expected = self.answers.is_some() && self.last_packet.elapsed() < OWNERS_COME;
+        let timeout = if owners_expected { timeout.min(OWNERS_REST) } else { timeout };
         let filled = self.reader.fill(batch, timeout, |record| {
             PacketRecord::read(record).map_or(record.len(), |(head, _)| HEAD + head.captured as usize)
         });
+        if filled == Filled::Some {
+            self.last_packet = Instant::now();
+        }
         if let Some(hook) = &mut self.hook {
             // After the packets were taken: whatever was said before them is known when they are decoded.
             hook.listen();

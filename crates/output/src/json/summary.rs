@@ -37,6 +37,9 @@ pub(super) fn write(summary: &Summary, to: &mut Vec<u8>) {
     to.extend_from_slice(b"},\"not_understood\":");
     counts(to, summary.not_understood.iter().map(|(name, count)| (&**name, *count)));
     number(to, ",\"unwritten\":", summary.unwritten);
+    if summary.ownerless > 0 {
+        number(to, ",\"ownerless\":", summary.ownerless);
+    }
     if !summary.blind.is_empty() {
         blind(to, &summary.blind);
     }

@@ -139,6 +139,13 @@ impl Account<'_, '_> {
             );
             self.say("output", Style::Warning, text);
         }
+        if summary.ownerless > 0 {
+            let text = format!(
+                "{} left out: nobody could tell in time which process it belongs to",
+                units::counted(summary.ownerless, "line")
+            );
+            self.say("owners", Style::Warning, text);
+        }
         for (limit, count) in &summary.evictions {
             self.say("given up", Style::Warning, format!("{} at the limit of {limit}", units::count(*count)));
         }
