@@ -2,8 +2,8 @@
 
 mod cli;
 mod emitter;
-mod merge;
 mod holding;
+mod merge;
 mod owner_filter;
 mod pipeline;
 mod read;

@@ -47,12 +47,19 @@ impl Hook {
             loader.override_global(probe::PID_NAMESPACE_DEVICE, &device, true);
             loader.override_global(probe::PID_NAMESPACE_INODE, &inode, true);
         })?;
-        let failed = |error: ProgramError| Error::Failed(format!("cannot attach to the life of sockets: {}", chain(&error)));
+        let failed =
+            |error: ProgramError| Error::Failed(format!("cannot attach to the life of sockets: {}", chain(&error)));
         let missing = || Error::Failed("the committed eBPF object has no owners program".into());
         let program: &mut BtfTracePoint =
             loaded.ebpf.program_mut(probe::PROGRAM).ok_or_else(missing)?.try_into().map_err(failed)?;
         program.load(probe::PROGRAM, &btf).and_then(|()| program.attach()).map_err(failed)?;
-        Ok(Hook { reader: loaded.reader, batch: Batch::default(), namespace: only, told: Told::default(), _ebpf: loaded.ebpf })
+        Ok(Hook {
+            reader: loaded.reader,
+            batch: Batch::default(),
+            namespace: only,
+            told: Told::default(),
+            _ebpf: loaded.ebpf,
+        })
     }
 
     /// Where its answers come out.
