@@ -222,6 +222,11 @@ impl Connection {
         if let Some(name) = opcode.and_then(Opcode::name) {
             message.set_operation(name.as_bytes());
         }
+        if self.is_nested() && !opcode.is_some_and(Opcode::is_control) {
+            // The same bytes stand in the inner protocol's records, which know what of them is secret.
+            message.body.clear();
+            message.body_truncated = false;
+        }
         self.lost_bytes += message.lost_bytes;
         self.totals[direction.index()].count(opcode, payload, message.bytes);
         out.push(message);
