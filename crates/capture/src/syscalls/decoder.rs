@@ -129,10 +129,15 @@ impl SyscallsDecoder {
         {
             positions = [pairs.reached(end, false), pairs.reached(end, true)];
         }
-        let tuple = socket.tuple;
+        let (tuple, is_tcp) = (socket.tuple, socket.unix.is_none());
         let mut tell = |direction: usize, flags: Flags| {
             let (tuple, witness) = [(tuple, SENDER), (tuple.reversed(), RECEIVER)][direction];
-            each(&segment(at, witness, tuple, positions[direction], flags));
+            // On loopback a reset comes while the call is still going on whose bytes it answers: they
+            // are told after it, and were sent all the same.
+            let acknowledged = (is_tcp && direction == 1 && flags == Flags::RESET).then_some(positions[0]);
+            let what =
+                What::Segment(Segment { position: positions[direction], flags, acknowledged, ..Segment::default() });
+            each(&Event { at, witness, tuple, what, packet: None });
         };
         if state.what & state::OPEN != 0 {
             tell(0, Flags::OPEN.with(role));
