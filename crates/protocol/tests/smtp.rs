@@ -287,3 +287,115 @@ fn after_a_hole_anywhere_no_reply_is_paired_wrongly() {
         }
     }
 }
+
+#[test]
+fn what_is_no_command_has_no_record_and_no_reply() {
+    expect(
+        &[
+            server("220 ESMTP\r\n"),
+            client("HELO x\r\n"),
+            server("250 ok\r\n"),
+            client("\x16\x03\x01\n"),
+            server("500 what?\r\n500 what again?\r\n"),
+            client("QUIT\r\n"),
+            server("221 bye\r\n421 4.4.2 too late\r\n"),
+        ],
+        &["op=HELO", "response 0/1", "op=QUIT", "response 0/3 | st=221", "response 1/4 | st=421"],
+    );
+}
+
+/// A server that takes a dot after a bare LF for the end answers what others read as content.
+#[test]
+fn smuggled_commands_take_no_reply_from_others() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("HELO x\r\n"),
+        server("250 ok\r\n"),
+        client("MAIL FROM:<a@b>\r\nDATA\r\n"),
+        server("250 ok\r\n354 go\r\n"),
+        client("hi\n.\nMAIL FROM:<evil@b>\r\nDATA\r\n.\r\nNOOP\r\n"),
+        server("250 queued\r\n251 evil\r\n354 go\r\n252 queued evil\r\n253 noop\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ];
+    expect(
+        &script,
+        &[
+            "op=HELO",
+            "response 0/1",
+            "op=MAIL",
+            "response 0/2",
+            "op=DATA | bare LF",
+            "op=NOOP",
+            "response 0/3 | st=250",
+            "transaction | st=250",
+            "response 1/5 | st=251 | may answer",
+            "response 1/6 | st=354",
+            "response 1/7 | st=252",
+            "response 1/8 | st=253",
+            "op=QUIT",
+            "response 0/9 | st=221",
+        ],
+    );
+}
+
+/// Every reply has a code of its own, so that a wrong pair shows.
+#[test]
+fn pipelined_commands_are_never_paired_wrongly_around_a_hole() {
+    let script = [
+        server("220 mail.example ESMTP\r\n"),
+        client("EHLO a\r\n"),
+        server("250-x\r\n250 PIPELINING\r\n"),
+        client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"),
+        server("251 one\r\n252 two\r\n553 three\r\n354 go\r\n"),
+        client("Subject: x\r\n\r\nbody\r\n.\r\nNOOP\r\nRSET\r\n"),
+        server("254 kept\r\n"),
+        server("255 noop\r\n256 rset\r\n"),
+        client("AUTH LOGIN\r\n"),
+        server("334 VXNlcm5hbWU6\r\n"),
+        client("Ym9i\r\n"),
+        server("334 UGFzc3dvcmQ6\r\n"),
+        client("c2VjcmV0\r\n"),
+        server("235 in\r\n"),
+        client("MAIL FROM:<g@h>\r\nRCPT TO:<i@j>\r\nBDAT 4\r\nbodyBDAT 2 LAST\r\n\r\nVRFY x\r\n"),
+        server("257 mail\r\n258 rcpt\r\n259 chunk\r\n260 last\r\n261 vrfy\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ];
+    let pairs = |lines: &[String]| -> Vec<(String, String)> {
+        let part = |line: &str, name: &str| {
+            line.split(&format!(" {name}="))
+                .nth(1)
+                .unwrap_or_default()
+                .split(" |")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let key = |line: &str| line.split(' ').nth(3).unwrap_or_default().to_owned();
+        let requests = lines.iter().filter(|line| line.contains(" request "));
+        let answered = |line: &String| {
+            let answer = lines.iter().find(|other| other.contains(" response ") && key(other) == key(line))?;
+            Some((part(line, "op"), part(answer, "st").split(' ').next().unwrap_or_default().to_owned()))
+        };
+        requests.filter_map(answered).collect()
+    };
+    let known = pairs(&lines(&run(smtp(), &Settings::default(), true, &script, Chop::Whole)));
+    assert_eq!(known.len(), 14, "{known:?}");
+    for direction in [ClientToServer, ServerToClient] {
+        for position in 0..length(&script, direction) {
+            for hole in [1, 10, 25, 60] {
+                let punched = punch(&script, direction, position, hole);
+                let heard = lines(&run(smtp(), &Settings::default(), true, &punched, Chop::Whole));
+                for (command, status) in pairs(&heard) {
+                    let whole = known.iter().any(|(name, _)| *name == command);
+                    assert!(
+                        !whole || known.contains(&(command.clone(), status.clone())),
+                        "{command} {status} with {hole} lost at {position} of {direction:?}:\n{}",
+                        heard.join("\n")
+                    );
+                }
+            }
+        }
+    }
+}

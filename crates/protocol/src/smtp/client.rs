@@ -35,6 +35,8 @@ pub(super) struct Dots {
     /// Bytes were lost: the end may have been among them.
     pub(super) uncertain: bool,
     pub(super) bare_lf: bool,
+    /// There was a dot alone on a line that a bare LF begins or ends.
+    pub(super) loose_ends: bool,
 }
 
 /// What [`Dots::next`] made of some bytes.
@@ -49,7 +51,14 @@ pub(super) enum Piece {
 
 impl Dots {
     pub(super) fn new() -> Dots {
-        Dots { line_start: true, after_crlf: true, loose_end: false, uncertain: false, bare_lf: false }
+        Dots {
+            line_start: true,
+            after_crlf: true,
+            loose_end: false,
+            uncertain: false,
+            bare_lf: false,
+            loose_ends: false,
+        }
     }
 
     /// After bytes that were not seen.
@@ -57,7 +66,7 @@ impl Dots {
         Dots { line_start: false, after_crlf: false, loose_end: false, uncertain: true, ..self }
     }
 
-    /// The next line of `bytes`, or the part of it that is there.
+    /// The next lines of `bytes` up to one that begins with a dot, or the part of one that is there.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Piece {
         if bytes.is_empty() {
             return Piece::More;
@@ -71,7 +80,7 @@ impl Dots {
                     // An end to some servers and a line of content to others (SMTP smuggling): the
                     // server's reply tells which.
                     let length = if bytes[1] == b'\n' { 2 } else { 3 };
-                    self.bare_lf = true;
+                    (self.bare_lf, self.loose_ends) = (true, true);
                     self.loose_end = bytes.len() == length;
                     self.after_crlf = length == 3;
                     return Piece::Content { skip: 1, length: length - 1 };
@@ -81,10 +90,17 @@ impl Dots {
         }
         self.loose_end = false;
         match memchr::memchr(b'\n', bytes) {
-            Some(end) => {
+            Some(mut end) => {
                 self.line_start = true;
-                self.after_crlf = end > 0 && bytes[end - 1] == b'\r';
-                self.bare_lf |= !self.after_crlf;
+                loop {
+                    self.after_crlf = end > 0 && bytes[end - 1] == b'\r';
+                    self.bare_lf |= !self.after_crlf;
+                    let next_line = &bytes[end + 1..];
+                    match memchr::memchr(b'\n', next_line) {
+                        Some(length) if next_line[0] != b'.' => end += 1 + length,
+                        _ => break,
+                    }
+                }
                 Piece::Content { skip, length: end + 1 - skip }
             }
             // A CR at the end is kept back: whether LF follows it decides.

@@ -121,7 +121,12 @@ impl Mail {
             let room = MOST_OF_HEADER - self.header.len();
             self.header.extend_from_slice(&bytes[..bytes.len().min(room)]);
             let ends = |window: &[u8]| window == b"\r\n\r\n" || window.starts_with(b"\n\n");
-            self.header_over = self.header.len() == MOST_OF_HEADER || self.header[from..].windows(4).any(ends);
+            let end = self.header[from..].windows(4).position(ends);
+            self.header_over = end.is_some() || self.header.len() == MOST_OF_HEADER;
+            if let Some(end) = end {
+                self.header.truncate(from + end + 4);
+                self.header.shrink_to_fit();
+            }
         }
         let room = settings.body_limit.saturating_sub(self.body.len());
         self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -1,6 +1,7 @@
 //! What is open on one channel.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use l7trace_event::Direction;
 
@@ -9,6 +10,13 @@ use crate::{Key, Mark, Message};
 
 /// The most that is remembered of each kind on one channel.
 const MOST: usize = 65_536;
+
+/// basic.publish, by class and method.
+pub(super) const PUBLISH: (u16, u16) = (60, 40);
+
+/// How many unconfirmed publishes are looked through for the one that is returned: brokers return in
+/// order, and at once.
+const MOST_LOOKED_AT: usize = 1024;
 
 /// One channel, from its opening to its close.
 pub(super) struct Channel {
@@ -21,7 +29,9 @@ pub(super) struct Channel {
     /// Publishes were lost: the tags of the later ones are not known.
     confirm_lost: bool,
     /// Publishes that have no confirm, for joining returns and errors.
-    published: VecDeque<(u64, Vec<u8>)>,
+    published: VecDeque<Published>,
+    /// The route of the last publish: mostly the next one's as well.
+    last_route: Arc<[u8]>,
     /// By consumer tag: whether its deliveries need no acknowledgement.
     consumers: HashMap<String, bool>,
     /// Messages taken by basic.get that are not acknowledged, by tag.
@@ -42,6 +52,17 @@ pub(super) struct Asked {
     pub(super) consumer: Option<(String, bool)>,
     /// basic.get: its queue, and whether what it gets needs no acknowledgement.
     pub(super) get: Option<Got>,
+}
+
+/// A publish that has no confirm.
+struct Published {
+    tag: u64,
+    /// Exchange and routing key, as they stand in the resource.
+    route: Arc<[u8]>,
+    /// Only such a one is returned.
+    mandatory: bool,
+    returned: bool,
+    confirmed: bool,
 }
 
 /// A message taken by basic.get.
@@ -78,6 +99,7 @@ impl Channel {
             confirm: None,
             confirm_lost: false,
             published: VecDeque::new(),
+            last_route: Arc::default(),
             consumers: HashMap::new(),
             got: BTreeMap::new(),
             content: [None, None],
@@ -131,6 +153,14 @@ impl Channel {
         queue.remove(index)
     }
 
+    /// Whether a connection.close that names this method can mean one of this channel.
+    pub(super) fn may_have_failed(&self, class: u16, method: u16, direction: Direction) -> bool {
+        let asked = &self.asked[direction.opposite().index()];
+        let publishes = (class, method) == PUBLISH && direction == Direction::ServerToClient;
+        asked.iter().any(|asked| (asked.method.class, asked.method.id) == (class, method))
+            || (publishes && !self.published.is_empty())
+    }
+
     /// A channel.close or connection.close that names a method answers what waits for it.
     pub(super) fn failed(&mut self, class: u16, method: u16, direction: Direction) -> Option<Asked> {
         self.answered(method, class, direction, None)
@@ -143,14 +173,18 @@ impl Channel {
     }
 
     /// The tag of a publish, where confirms are on and none was lost.
-    pub(super) fn publish(&mut self, route: &[u8]) -> Option<u64> {
+    pub(super) fn publish(&mut self, route: &[u8], mandatory: bool) -> Option<u64> {
         if self.confirm_lost {
             return None;
         }
         let tag = self.confirm?;
         self.confirm = Some(tag + 1);
         if self.published.len() < MOST {
-            self.published.push_back((tag, route.to_vec()));
+            if *self.last_route != *route {
+                self.last_route = route.into();
+            }
+            let route = Arc::clone(&self.last_route);
+            self.published.push_back(Published { tag, route, mandatory, returned: false, confirmed: false });
         }
         Some(tag)
     }
@@ -160,18 +194,42 @@ impl Channel {
         self.confirm.is_some() && self.confirm_lost
     }
 
-    /// The oldest unconfirmed publish of this route.
-    pub(super) fn returned(&self, route: &[u8]) -> Option<u64> {
-        self.published.iter().find(|(_, published)| published == route).map(|(tag, _)| *tag)
+    /// The oldest unconfirmed publish of this route that was not returned yet.
+    pub(super) fn returned(&mut self, route: &[u8]) -> Option<u64> {
+        let open = |one: &&mut Published| one.mandatory && !one.returned && !one.confirmed && *one.route == *route;
+        let published = self.published.iter_mut().take(MOST_LOOKED_AT).find(open)?;
+        published.returned = true;
+        Some(published.tag)
     }
 
-    /// The last unconfirmed publish: the one that a publish error closed the channel for.
-    pub(super) fn last_published(&mut self) -> Option<u64> {
-        self.published.pop_back().map(|(tag, _)| tag)
+    /// The unconfirmed publish that a publish error closed the channel for: the first to the exchange
+    /// that `text` names, else the last.
+    pub(super) fn refused(&mut self, text: &str) -> Option<u64> {
+        let exchange = text.split_once("exchange '").and_then(|(_, rest)| rest.split('\'').next());
+        let to_it = |route: &[u8], exchange: &str| {
+            route.strip_prefix(exchange.as_bytes()).is_some_and(|key| matches!(key, [] | [b'/', ..]))
+        };
+        let mut open = self.published.iter().filter(|published| !published.confirmed);
+        let refused = match exchange {
+            Some(exchange) => open.find(|published| to_it(&published.route, exchange)),
+            None => open.next_back(),
+        };
+        let tag = refused?.tag;
+        self.published.clear();
+        Some(tag)
     }
 
     pub(super) fn confirmed(&mut self, tag: u64, multiple: bool) {
-        self.published.retain(|(published, _)| if multiple { *published > tag } else { *published != tag });
+        let index = self.published.partition_point(|published| published.tag < tag);
+        if multiple {
+            let upto = self.published.get(index).is_some_and(|published| published.tag == tag);
+            self.published.drain(..index + usize::from(upto));
+        } else if let Some(published) = self.published.get_mut(index).filter(|published| published.tag == tag) {
+            published.confirmed = true;
+        }
+        while self.published.front().is_some_and(|published| published.confirmed) {
+            self.published.pop_front();
+        }
     }
 
     pub(super) fn consumes(&mut self, tag: String, no_ack: bool) {

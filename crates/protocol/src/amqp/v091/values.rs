@@ -43,7 +43,7 @@ fn value(cursor: &mut Cursor<'_>, depth: u32) -> Option<Value> {
         b'D' => {
             let scale = cursor.u8()?;
             let number = i64::from(cursor.u32()? as i32);
-            Value::from(format!("{number}e-{scale}"))
+            Value::from(decimal(number, usize::from(scale)))
         }
         b'S' => text(cursor.long()?),
         b'x' => Value::Bytes(cursor.long()?.to_vec()),
@@ -95,4 +95,27 @@ pub(super) fn properties(cursor: &mut Cursor<'_>) -> Option<Vec<(&'static str, V
         found.push((property, value));
     }
     Some(found)
+}
+
+/// `number` with so many digits behind the point.
+fn decimal(number: i64, scale: usize) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", number.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_have_their_point() {
+        let check = |number, scale, expected: &str| assert_eq!(decimal(number, scale), expected);
+        check(1234, 2, "12.34");
+        check(-5, 3, "-0.005");
+        check(7, 0, "7");
+        check(0, 1, "0.0");
+        check(-1200, 2, "-12.00");
+    }
 }
