@@ -220,6 +220,42 @@ fn a_channel_error_fails_what_caused_it() {
     );
 }
 
+/// The broker names the exchange; publishes behind the refused one were never looked at.
+#[test]
+fn a_refused_publish_is_the_first_to_the_exchange_that_is_named() {
+    let text = "NOT_FOUND - no exchange 'gone' in vhost '/'";
+    let close = method(1, 20, 40, &[&404u16.to_be_bytes(), &short(text), &[0, 60], &[0, 40]]);
+    after_opening(
+        &[
+            client(method(1, 85, 10, &[&[0]])),
+            server(method(1, 85, 11, &[])),
+            client([publish(1, "x", "a", b"1"), publish(1, "gone", "b", b"2"), publish(1, "x", "c", b"3")].concat()),
+            server(close),
+        ],
+        &[
+            "op=confirm.select",
+            "st=confirm.select-ok",
+            "request 9/1",
+            "request 9/2",
+            "request 9/3",
+            "response 9/2 | st=404 | failed=true",
+            "op=channel.close",
+        ],
+    );
+}
+
+/// connection.close does not say which channel's method it means.
+#[test]
+fn a_connection_error_fails_a_method_only_where_one_channel_has_it() {
+    let declare = |channel| client(method(channel, 50, 10, &[&[0, 0], &short("q"), &[1], &long(b"")]));
+    let close = || server(method(0, 10, 50, &[&504u16.to_be_bytes(), &short("CHANNEL_ERROR"), &[0, 50], &[0, 10]]));
+    after_opening(
+        &[declare(1), close()],
+        &["op=queue.declare", "s>c response | st=504 | failed=true", "op=connection.close"],
+    );
+    after_opening(&[declare(1), declare(2), close()], &["op=queue.declare", "op=queue.declare", "op=connection.close"]);
+}
+
 #[test]
 fn a_returned_message_is_a_step_of_its_publish() {
     let returned =

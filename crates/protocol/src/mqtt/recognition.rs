@@ -77,6 +77,11 @@ enum Weight {
 }
 
 fn by_evidence(sample: &Sample<'_>, client: Side) -> Weight {
+    let opening = sample.side(client);
+    if opening.from_start && !opening.bytes.is_empty() {
+        // Who was heard from the start and did not begin with a CONNECT is no client.
+        return if begins_with_connect(opening.bytes).is_err() { Weight::Some } else { Weight::None };
+    }
     let of = |side: Side, direction| {
         let prefix = sample.side(side);
         if prefix.bytes.is_empty() { Some(None) } else { evidence::read(prefix.bytes, direction).map(Some) }
@@ -128,6 +133,18 @@ mod tests {
         check(b"\x82\x16\0\x01\0\x11house/bulbs/bulb1\x01", b"\x20\x02\0\0", A);
         check(b"\x32\x0c\0\x06topicX\0\x01hi", b"\x40\x02\0\x01", Recognition::Unoriented);
         check(b"\x30\x01\x00", b"\xd0\0", Recognition::No);
+    }
+
+    #[test]
+    fn from_the_start_nothing_but_a_connect_counts() {
+        let recognised = |a: &[u8], b: &[u8]| {
+            let prefix = |bytes| Prefix { bytes, from_start: true, ended: false };
+            recognise(&Sample { sides: [prefix(a), prefix(b)], initiator: Some(Side::A) })
+        };
+        let publish = b"\x32\x0c\0\x06topicX\0\x01hi".repeat(8);
+        assert_eq!(recognised(&publish, b"\x40\x02\0\x01"), Recognition::No);
+        assert_eq!(recognised(b"\x10\x0c\0\x04MQTT\x04", b""), A);
+        assert_eq!(recognised(b"\x10", b""), Recognition::More);
     }
 
     #[test]

@@ -92,7 +92,9 @@ fn seems_server(bytes: &[u8], prefix: Prefix<'_>) -> Seems {
     }
     let says = |word: &&[u8]| line.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word));
     let greets = line.starts_with(b"220") || line.starts_with(b"554") || line.starts_with(b"421");
-    if greets && IN_A_BANNER.iter().any(says) && whole.is_some() {
+    // One that names FTP as well may be FTP's: what the client says next decides.
+    let may_be_ftp = says(&&b" FTP"[..]) || says(&&b"FTPD"[..]);
+    if greets && !may_be_ftp && IN_A_BANNER.iter().any(says) && whole.is_some() {
         return Seems::Server;
     }
     if line.starts_with(b"250-") && bytes.split(|byte| *byte == b'\n').skip(1).any(is_capability) {
