@@ -34,6 +34,8 @@ struct Held {
     bytes: Vec<u8>,
     /// Whether the next byte to be held is the first that this side ever sent.
     from_start: bool,
+    /// Whether nothing that this side ever said went by unseen.
+    since_start: bool,
     /// Whether anything came from this side.
     touched: bool,
     ended: bool,
@@ -111,6 +113,7 @@ impl Recogniser {
             Delivered::Bytes(bytes) => self.bytes(side, bytes, delivery, initiator),
             Delivered::Gap { .. } => {
                 self.forget(side);
+                self.sides[side.index()].since_start = false;
                 Found::NotYet
             }
             Delivered::End(ending) => {
@@ -223,7 +226,7 @@ impl Recogniser {
                 Some((fresh, bytes)) if fresh == side => bytes,
                 _ => &held.bytes,
             };
-            Prefix { bytes, from_start: held.from_start, ended: held.ended }
+            Prefix { bytes, from_start: held.from_start, since_start: held.since_start, ended: held.ended }
         };
         let sample = Sample { sides: Side::BOTH.map(prefix), initiator };
         if sample.sides.iter().all(|prefix| prefix.bytes.is_empty()) {
@@ -259,6 +262,7 @@ fn found_in(sample: &Sample<'_>, protocol: &'static dyn Protocol, client: Option
 impl Held {
     fn begin(&mut self, from_start: bool) {
         self.from_start = from_start;
+        self.since_start = from_start;
         self.patience = if from_start { PATIENCE_FROM_START } else { PATIENCE_IN_THE_MIDDLE };
     }
 }

@@ -193,7 +193,12 @@ impl Nested {
     fn recognise(&mut self, out: &mut Outbox) {
         let Inner::Recognising(candidates) = &self.inner else { return };
         let sample = Sample {
-            sides: candidates.said.each_ref().map(|bytes| Prefix { bytes, from_start: true, ended: false }),
+            sides: candidates.said.each_ref().map(|bytes| Prefix {
+                bytes,
+                from_start: true,
+                since_start: true,
+                ended: false,
+            }),
             initiator: Some(Side::A),
         };
         let mut more = false;

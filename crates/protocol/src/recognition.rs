@@ -36,6 +36,9 @@ pub struct Prefix<'a> {
     pub bytes: &'a [u8],
     /// Whether the first of them is the first that this side ever sent.
     pub from_start: bool,
+    /// Whether all that this side ever said before them was seen, and no protocol's: they are no middle
+    /// of anything that begins in a way of its own.
+    pub since_start: bool,
     /// Whether nothing follows them: what cannot be told now never will be.
     pub ended: bool,
 }

@@ -157,7 +157,7 @@ mod tests {
 
     #[track_caller]
     fn check(a: &[u8], b: &[u8], ended: bool, expected: Recognition) {
-        let prefix = |bytes| Prefix { bytes, from_start: true, ended };
+        let prefix = |bytes| Prefix { bytes, from_start: true, since_start: true, ended };
         let sample = Sample { sides: [prefix(a), prefix(b)], initiator: None };
         assert_eq!(recognise(&sample), expected, "{} / {}", a.escape_ascii(), b.escape_ascii());
     }

@@ -167,6 +167,8 @@ impl Http2Parser {
         }
         let first = window.mark(window.position());
         let acknowledged = window.acknowledged_at(window.position());
+        // What the server said before this frame was sent is no answer to it.
+        self.connection.reach(direction, first.position, first.at, out);
         if header.kind != frame::CONTINUATION && self.readers[direction.index()].assembly.is_some() {
             // A block that something else breaks into (section 6.10): as far as it goes.
             self.give_up_assembly(direction, 0, out);

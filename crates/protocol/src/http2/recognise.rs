@@ -78,7 +78,9 @@ fn read(prefix: Prefix<'_>) -> Read {
             || header.stream != 0 && header.stream.is_multiple_of(2) && header.kind == frame::CONTINUATION
             || payload.is_some_and(|payload| !resync::fits(&header, payload))
             // A row of empty DATA frames is what zeros look like.
-            || header.kind == frame::DATA && header.length == 0 && !header.has(frame::END_STREAM);
+            || header.kind == frame::DATA && header.length == 0 && !header.has(frame::END_STREAM)
+            // What went before was no preface: nothing is joined in its middle here.
+            || prefix.since_start && !prefix.from_start;
         if begins_wrong || odd {
             read.broken = true;
             read.refuted = prefix.from_start && read.frames == 0;

@@ -106,7 +106,7 @@ mod tests {
     use crate::Prefix;
 
     fn check(a: &[u8], b: &[u8], expected: Recognition) {
-        let prefix = |bytes| Prefix { bytes, from_start: false, ended: false };
+        let prefix = |bytes| Prefix { bytes, ..Prefix::default() };
         let sample = Sample { sides: [prefix(a), prefix(b)], initiator: None };
         assert_eq!(recognise(&sample), expected, "{} and {}", a.escape_ascii(), b.escape_ascii());
     }

@@ -107,7 +107,7 @@ mod tests {
     fn a_client_hello_is_recognised_once_enough_of_it_is_there() {
         let hello = client_hello();
         for length in 0..=hello.len() {
-            let prefix = Prefix { bytes: &hello[..length], from_start: true, ended: false };
+            let prefix = Prefix { bytes: &hello[..length], from_start: true, since_start: true, ended: false };
             let sample = Sample { sides: [Prefix::default(), prefix], initiator: None };
             let expected = match length {
                 0 => Recognition::No,
@@ -116,7 +116,7 @@ mod tests {
             };
             assert_eq!(Tls.recognise(&sample), expected, "{length} bytes");
         }
-        let text = Prefix { bytes: b"\x16\x03\x01 no hello", from_start: true, ended: false };
+        let text = Prefix { bytes: b"\x16\x03\x01 no hello", from_start: true, since_start: true, ended: false };
         assert_eq!(Tls.recognise(&Sample { sides: [text, Prefix::default()], initiator: None }), Recognition::No);
     }
 

@@ -23,7 +23,7 @@ pub(super) fn recognise(sample: &Sample<'_>) -> Recognition {
         let of = |side: Side, masked| {
             let prefix = sample.side(side);
             // A handshake comes first: what was seen from its start is no WebSocket by itself.
-            if prefix.from_start && !prefix.bytes.is_empty() {
+            if (prefix.from_start || prefix.since_start) && !prefix.bytes.is_empty() {
                 return None;
             }
             let none = Evidence::default();
@@ -52,7 +52,7 @@ mod tests {
     use crate::Prefix;
 
     fn check(a: &[u8], b: &[u8], expected: Recognition) {
-        let prefix = |bytes| Prefix { bytes, from_start: false, ended: false };
+        let prefix = |bytes| Prefix { bytes, ..Prefix::default() };
         let sample = Sample { sides: [prefix(a), prefix(b)], initiator: None };
         assert_eq!(recognise(&sample), expected, "{} and {}", a.escape_ascii(), b.escape_ascii());
     }

@@ -37,7 +37,7 @@ pub fn parser(name: &str, data: &[u8]) {
 fn recognise(protocol: &dyn Protocol, data: &[u8]) {
     let (one, two) = data.split_at(data.len() / 2);
     for from_start in [false, true] {
-        let prefix = |bytes| Prefix { bytes, from_start, ended: false };
+        let prefix = |bytes| Prefix { bytes, from_start, since_start: from_start, ended: false };
         protocol.recognise(&Sample { sides: [prefix(one), prefix(two)], initiator: None });
     }
 }

@@ -43,75 +43,57 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed
             held -= entry.bits();
         }
     }
-    tail(coded, next, bits, held, out, written)
+    tail(&coded[next..], bits, held, out, written)
 }
 
-/// Decodes the last bytes, from `next` on: fewer than eight, and the `held` bits before them (at
-/// most 55).
+/// Decodes the last bytes, fewer than eight, and the `held` bits before them.
 #[inline]
-fn tail(
-    coded: &[u8],
-    next: usize,
-    mut bits: u64,
-    mut held: u32,
-    out: &mut [u8],
-    mut written: usize,
-) -> Result<usize, Malformed> {
-    let mut left = coded.len() - next;
-    // The last bytes, left-aligned, followed by ones: what a padding looks like.
-    let mut rest = match coded.last_chunk::<8>() {
-        Some(eight) => u64::from_be_bytes(*eight).checked_shl(64 - 8 * left as u32).unwrap_or(0),
-        None => {
-            let mut eight = [0; 8];
-            eight[..left].copy_from_slice(&coded[next..]);
-            u64::from_be_bytes(eight)
-        }
-    } | u64::MAX.checked_shr(8 * left as u32).unwrap_or(0);
-    bits &= !u64::MAX.checked_shr(held).unwrap_or(0);
-    bits |= rest >> held;
+fn tail(last: &[u8], mut bits: u64, mut held: u32, out: &mut [u8], mut written: usize) -> Result<usize, Malformed> {
+    let mut eight = [0; 8];
+    eight[..last.len()].copy_from_slice(last);
+    let (last_bits, last) = (8 * last.len() as u32, u64::from_be_bytes(eight));
+    let mut fed = 0;
     loop {
-        // As many whole bytes as there is room for.
-        let taken = left.min(((64 - held) / 8) as usize);
-        held += 8 * taken as u32;
-        left -= taken;
-        rest = if taken == 8 { u64::MAX } else { rest << (8 * taken) | ((1 << (8 * taken)) - 1) };
-        while held >= LONGEST || left == 0 {
-            if left == 0 && held < 8 {
-                // Padding: fewer than eight bits, all ones, as are all bits behind them.
-                return if bits == u64::MAX { Ok(written) } else { short_tail(bits, held, out, written) };
-            }
+        if fed < last_bits {
+            let taken = (u64::BITS - held).min(last_bits - fed);
+            bits |= last << fed >> held;
+            (fed, held) = (fed + taken, held + taken);
+        }
+        // As long as more is to come, a symbol of any length is all there.
+        let least = if fed < last_bits { LONGEST } else { LOOKUP_BITS };
+        while held >= least {
             let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
-            if entry.count() > 0 && entry.bits() <= held {
+            let taken = if entry.count() > 0 {
                 let Some(place) = out.get_mut(written..written + 2) else { return Err(Malformed::Huffman) };
                 place.copy_from_slice(&entry.symbols());
                 written += entry.count();
-                bits = bits << entry.bits() | ((1 << entry.bits()) - 1);
-                held -= entry.bits();
+                entry.bits()
             } else {
-                (bits, held) = one_symbol(bits, held, out, &mut written)?;
-            }
+                let (symbol, length) = long_symbol(bits)?;
+                *out.get_mut(written).ok_or(Malformed::Huffman)? = symbol;
+                written += 1;
+                length
+            };
+            // A code that needs bits beyond the end is none.
+            held = held.checked_sub(taken).ok_or(Malformed::Huffman)?;
+            bits <<= taken;
         }
-        bits &= !(u64::MAX >> held);
-        bits |= rest >> held;
+        if fed == last_bits {
+            break;
+        }
     }
-}
-
-/// What is left is fewer than eight bits and not only ones: one symbol more, and padding.
-fn short_tail(bits: u64, held: u32, out: &mut [u8], mut written: usize) -> Result<usize, Malformed> {
-    let (bits, _) = one_symbol(bits, held, out, &mut written)?;
-    if bits == u64::MAX { Ok(written) } else { Err(Malformed::Huffman) }
-}
-
-/// Decodes one symbol of the `held` bits, behind which there are ones: what is left of them.
-fn one_symbol(bits: u64, held: u32, out: &mut [u8], written: &mut usize) -> Result<(u64, u32), Malformed> {
-    let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
-    let (symbol, length) =
-        if entry.count() == 0 { long_symbol(bits)? } else { (entry.symbols()[0], entry.first_bits()) };
-    // A code that needs bits beyond the end was no code but wrong padding.
-    let left = held.checked_sub(length).ok_or(Malformed::Huffman)?;
-    *out.get_mut(*written).ok_or(Malformed::Huffman)? = symbol;
-    *written += 1;
-    Ok((bits << length | ((1 << length) - 1), left))
+    // Behind the end are ones, as is padding, of which there are fewer than eight.
+    bits |= u64::MAX >> held;
+    while held >= 8 || bits != u64::MAX {
+        let entry = LOOKUP[(bits >> (64 - LOOKUP_BITS)) as usize];
+        let (symbol, length) =
+            if entry.count() == 0 { long_symbol(bits)? } else { (entry.symbols()[0], entry.first_bits()) };
+        held = held.checked_sub(length).ok_or(Malformed::Huffman)?;
+        *out.get_mut(written).ok_or(Malformed::Huffman)? = symbol;
+        written += 1;
+        bits = bits << length | ((1 << length) - 1);
+    }
+    Ok(written)
 }
 
 /// The symbol, of more than [`LOOKUP_BITS`] bits, that `bits` begin with, and its length. EOS must
@@ -130,34 +112,36 @@ fn long_symbol(bits: u64) -> Result<(u8, u32), Malformed> {
 const LOOKUP_BITS: u32 = 12;
 const LONGEST: u32 = 30;
 
-/// Two symbols, and from bit 16 on, four bits each: how many symbols (0 where the code is longer
-/// than the lookup), what the first takes, what all of them take.
+/// From the lowest bit on: what all symbols take (eight bits: what they are shifted by), what the first
+/// takes (four), how many symbols there are (four; 0 where the code is longer than the lookup), and two
+/// symbols.
 #[derive(Clone, Copy)]
 struct Lookup(u32);
 
 impl Lookup {
     const fn new(symbols: [u8; 2], count: u32, first_bits: u32, bits: u32) -> Lookup {
-        Lookup(symbols[0] as u32 | (symbols[1] as u32) << 8 | count << 16 | first_bits << 20 | bits << 24)
+        Lookup(bits | first_bits << 8 | count << 12 | (symbols[0] as u32) << 16 | (symbols[1] as u32) << 24)
     }
 
     #[inline]
     fn symbols(self) -> [u8; 2] {
-        [self.0 as u8, (self.0 >> 8) as u8]
+        ((self.0 >> 16) as u16).to_le_bytes()
     }
 
     #[inline]
     fn count(self) -> usize {
-        (self.0 >> 16 & 15) as usize
+        (self.0 >> 12 & 15) as usize
     }
 
     #[inline]
     fn first_bits(self) -> u32 {
-        self.0 >> 20 & 15
+        self.0 >> 8 & 15
     }
 
+    /// At most twelve; the mask costs nothing where it is shifted by.
     #[inline]
     fn bits(self) -> u32 {
-        self.0 >> 24
+        self.0 & 63
     }
 }
 
