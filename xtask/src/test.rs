@@ -13,6 +13,8 @@ pub(crate) const LIVE_TOOLS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("wrk", "wrk"),
     ("curl", "curl"),
+    ("nghttpd", "nghttp2-server"),
+    ("h2load", "nghttp2-client"),
     ("python3", "python3"),
     ("gcc", "gcc"),
     ("tshark", "tshark"),

@@ -7,6 +7,7 @@ mod cases;
 mod check;
 mod command;
 mod http;
+mod http2;
 mod load;
 mod play;
 mod programs;

@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_request_line_is_no_status_line() {
-        let prefix = |bytes| Prefix { bytes, from_start: false, ended: false };
+        let prefix = |bytes| Prefix { bytes, ..Prefix::default() };
         let sides = [prefix(b"HTTP/1.1\r\nHost: a\r\n\r\n"), prefix(b"HTTP/1.1 200 OK\r\n")];
         let sample = Sample { sides, initiator: None };
         assert_eq!(recognise(&sample), Recognition::Yes { client: Side::A });

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn from_the_start_nothing_but_a_connect_counts() {
         let recognised = |a: &[u8], b: &[u8]| {
-            let prefix = |bytes| Prefix { bytes, from_start: true, ended: false };
+            let prefix = |bytes| Prefix { bytes, from_start: true, since_start: true, ended: false };
             recognise(&Sample { sides: [prefix(a), prefix(b)], initiator: Some(Side::A) })
         };
         let publish = b"\x32\x0c\0\x06topicX\0\x01hi".repeat(8);
