@@ -152,18 +152,13 @@ enum descriptor {
 	DESCRIPTOR_SOCKET,
 };
 
-/* Finds the socket that a descriptor of `task` stands for. */
-static __always_inline enum descriptor sock_of_descriptor(struct task_struct *task, __u32 number, struct sock **sk)
+/* Finds the socket that the entry of a table of files stands for. */
+static __always_inline enum descriptor sock_of_entry(struct file **place, struct sock **sk)
 {
-	struct fdtable *table = LOAD(task, files, fdt);
-	struct file **place = LOAD(table, fd);
 	struct socket *socket;
 	struct file *file;
 
-	*sk = NULL;
-	if (number >= LOAD(table, max_fds))
-		return DESCRIPTOR_CLOSED;
-	if (bpf_probe_read_kernel(&file, sizeof(file), place + number) || !file)
+	if (bpf_probe_read_kernel(&file, sizeof(file), place) || !file)
 		return DESCRIPTOR_CLOSED;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return DESCRIPTOR_FILE;
@@ -171,6 +166,31 @@ static __always_inline enum descriptor sock_of_descriptor(struct task_struct *ta
 	*sk = BPF_CORE_READ(socket, sk);
 	return DESCRIPTOR_SOCKET;
 }
+
+/* Finds the socket that a descriptor of `task` stands for. */
+static __always_inline enum descriptor sock_of_descriptor(struct task_struct *task, __u32 number, struct sock **sk)
+{
+	struct fdtable *table = LOAD(task, files, fdt);
+	struct file **place = LOAD(table, fd);
+
+	*sk = NULL;
+	return number < LOAD(table, max_fds) ? sock_of_entry(place + number, sk) : DESCRIPTOR_CLOSED;
+}
+
+#ifndef TYPED_POINTERS
+/* The same of the task that runs. */
+static __always_inline enum descriptor current_sock_of_descriptor(__u32 number, struct sock **sk)
+{
+	if (HAS_TYPED_CURRENT) {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct fdtable *table = task->files->fdt;
+
+		*sk = NULL;
+		return number < table->max_fds ? sock_of_entry(table->fd + number, sk) : DESCRIPTOR_CLOSED;
+	}
+	return sock_of_descriptor(CURRENT(), number, sk);
+}
+#endif
 
 /* Goes to the next buffer of the array. */
 static __always_inline bool next_buffer(struct buffers *buffers)

@@ -58,6 +58,18 @@ struct {
 	__type(value, __u8);
 } known_cgroups SEC(".maps");
 
+#ifdef TYPED_POINTERS
+#define OF_CURRENT(MEMBER) bpf_get_current_task_btf()->MEMBER
+#else
+/*
+ * The task that runs, where the kernel gives it as a pointer that programs of every kind may follow
+ * with plain loads (since 5.11). The verifier drops what a kernel without it cannot run.
+ */
+#define HAS_TYPED_CURRENT bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
+#define OF_CURRENT(MEMBER)                                                                            \
+	(HAS_TYPED_CURRENT ? bpf_get_current_task_btf()->MEMBER : BPF_CORE_READ(CURRENT(), MEMBER))
+#endif
+
 #define CGROUP_DEPTH 24
 #define PID_NAMESPACE_DEPTH 8
 
@@ -117,11 +129,15 @@ static __always_inline bool below_wanted_cgroup(struct cgroup *cgroup)
 	return found;
 }
 
-/* Whether the process that `task` belongs to is wanted. */
-static __always_inline bool wanted_process(struct task_struct *task)
+/* Whether anything is asked of the process: then a socket alone cannot be said to be wanted. */
+static __always_inline bool asks_for_processes(void)
 {
-	__u32 process = process_of(task);
+	return pids || commands || cgroups;
+}
 
+/* Whether the process that `task` belongs to, and whose id is `process`, is wanted. */
+static __always_inline bool is_wanted(struct task_struct *task, __u32 process)
+{
 	if (process == tracer || (pid_namespace && !process))
 		return false;
 	if (pids && !bpf_map_lookup_elem(&wanted_pids, &process))
@@ -138,10 +154,17 @@ static __always_inline bool wanted_process(struct task_struct *task)
 	return true;
 }
 
-/* Whether anything is asked of the process: then a socket alone cannot be said to be wanted. */
-static __always_inline bool asks_for_processes(void)
+static __always_inline bool wanted_process(struct task_struct *task)
 {
-	return pids || commands || cgroups;
+	return is_wanted(task, process_of(task));
+}
+
+/* Whether the process that runs is wanted. */
+static __always_inline bool wanted_current(void)
+{
+	struct task_struct *task = CURRENT();
+
+	return is_wanted(task, pid_namespace ? process_in_namespace(task) : (__u32)OF_CURRENT(tgid));
 }
 
 /* Whether a socket's network namespace and ports are wanted. */

@@ -54,6 +54,11 @@ enum sock_flags {
 	SOCK_ZEROCOPY,
 };
 
+/* Which helpers a kernel has. */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
 struct ns_common {
 	unsigned int inum;
 };

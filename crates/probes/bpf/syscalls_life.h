@@ -29,7 +29,7 @@ static __always_inline void connecting(struct sock *sk, __u64 time)
 	struct socket_state *state;
 	struct process process;
 
-	if (!wanted_socket(sk) || !wanted_process(task))
+	if (!wanted_socket(sk) || !wanted_current())
 		return;
 	if (is_compat(task)) {
 		hide(task, CAUSE_COMPAT);
@@ -38,7 +38,7 @@ static __always_inline void connecting(struct sock *sk, __u64 time)
 	state = keep(sk, SOCKET_CLIENT | SOCKET_WANTED, 0, time);
 	if (!state)
 		return;
-	state->owner = owner_of(task);
+	state->owner = current_owner();
 	describe(task, &process);
 	bpf_map_update_elem(&processes, &state->owner, &process, BPF_ANY);
 }

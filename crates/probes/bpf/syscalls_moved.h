@@ -79,10 +79,10 @@ static __always_inline void say_what_was_heard(struct socket_state *state, struc
 }
 
 /*
- * A call of `task` moved `moved` bytes through `sk`. Fills `header` and gives the socket's state;
+ * A call of the task that runs moved `moved` bytes through `sk`. Fills `header` and gives the socket's state;
  * 0 where there is nothing to hand up.
  */
-static __always_inline struct socket_state *moved_through(struct sock *sk, struct task_struct *task, __u32 moved,
+static __always_inline struct socket_state *moved_through(struct sock *sk, __u32 moved,
 							   enum direction direction, struct data_record *header)
 {
 	int family = stream_family(sk);
@@ -90,11 +90,11 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, struc
 	struct socket_state *state;
 
 	if (!family) {
-		if (LOAD(sk, sk_protocol) == IPPROTO_MPTCP && wanted_socket(sk) && wanted_process(task))
+		if (LOAD(sk, sk_protocol) == IPPROTO_MPTCP && wanted_socket(sk) && wanted_current())
 			tell_blind(BLIND_MPTCP, time);
 		return NULL;
 	}
-	state = state_for(sk, family, task, time);
+	state = state_for(sk, family, time);
 	if (!state || state->flags & SOCKET_REFUSED)
 		return NULL;
 	header->kind = RECORD_DATA;
@@ -272,7 +272,7 @@ static __always_inline void tell_moved(struct sock *sk, struct socket_state *sta
 }
 
 /* The reader of a stream was told that it is over. */
-static __always_inline void read_end(struct sock *sk, struct task_struct *task)
+static __always_inline void read_end(struct sock *sk)
 {
 	int family = stream_family(sk);
 	__u8 shutdown = LOAD(sk, sk_shutdown);
@@ -282,7 +282,7 @@ static __always_inline void read_end(struct sock *sk, struct task_struct *task)
 
 	if (!family || !(shutdown & RCV_SHUTDOWN))
 		return;
-	state = state_for(sk, family, task, time);
+	state = state_for(sk, family, time);
 	if (!state)
 		return;
 	if (!(state->flags & SOCKET_RECEIVED_ENDED)) {

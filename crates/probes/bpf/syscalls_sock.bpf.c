@@ -76,7 +76,7 @@ static __always_inline bool is_callers(struct socket_state *state, const struct 
 
 	if (call->number == CALL_SPLICE || call->number == CALL_SENDFILE)
 		return true;
-	if (state->descriptor == descriptor + 1 && state->owner == owner_of(task))
+	if (state->descriptor == descriptor + 1 && state->owner == current_owner())
 		return true;
 	if (sock_of_descriptor(task, descriptor, &found) == DESCRIPTOR_FILE)
 		return false;
@@ -95,7 +95,7 @@ static __always_inline void transferred(struct sock *sk, __u32 moved, int flags,
 
 	if (!walk)
 		return;
-	state = moved_through(sk, task, moved, direction, &walk->next);
+	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)
 		return;
 	call = &walk->call;
@@ -127,7 +127,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
 	if (moved <= 0) {
 		moved_nothing(moved);
 		if (!moved && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-			read_end(sk, bpf_get_current_task_btf());
+			read_end(sk);
 	} else if (!(flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
 		transferred(sk, moved, flags, RECEIVED);
 	}

@@ -149,10 +149,10 @@ static __always_inline int stream_family(struct sock *sk)
 	return 0;
 }
 
-/* Names who acts: a process, and which program it was executing. */
-static __always_inline __u64 owner_of(struct task_struct *task)
+/* Names who acts, the task that runs: a process, and which program it was executing. */
+static __always_inline __u64 current_owner(void)
 {
-	return (__u64)LOAD(task, tgid) << 32 | (__u32)LOAD(task, self_exec_id);
+	return (__u64)OF_CURRENT(tgid) << 32 | (__u32)OF_CURRENT(self_exec_id);
 }
 
 static __always_inline bool flag_of(struct sock *sk, int flag)
@@ -582,14 +582,14 @@ static __always_inline struct socket_state *keep_unix(struct sock *sk, __u32 fla
 }
 
 /*
- * The state of a socket of this family that a wanted process has in its hands, told of as far as it
+ * The state of a socket of this family that a wanted process, the one that runs, has in its hands, told of as far as it
  * was not yet; 0 where it is not wanted.
  */
-static __always_inline struct socket_state *state_for(struct sock *sk, int family, struct task_struct *task, __u64 time)
+static __always_inline struct socket_state *state_for(struct sock *sk, int family, __u64 time)
 {
 	__u64 key = (__u64)sk;
 	struct socket_state *state = bpf_map_lookup_elem(&sockets, &key);
-	bool kernel_thread = LOAD(task, flags) & PF_KTHREAD;
+	bool kernel_thread = OF_CURRENT(flags) & PF_KTHREAD;
 	__u64 inode = 0;
 	__u32 what = 0;
 
@@ -598,7 +598,7 @@ static __always_inline struct socket_state *state_for(struct sock *sk, int famil
 		state = NULL;
 	if (!state && !wanted_socket(sk))
 		return NULL;
-	if (!wanted_process(task))
+	if (!wanted_current())
 		return NULL;
 	if (family == AF_UNIX) {
 		inode = inode_of(sk);
@@ -610,7 +610,7 @@ static __always_inline struct socket_state *state_for(struct sock *sk, int famil
 	if (!state)
 		return NULL;
 	state->flags |= SOCKET_WANTED;
-	if (!kernel_thread && state->owner != owner_of(task))
+	if (!kernel_thread && state->owner != current_owner())
 		what = INTRODUCE_FACTS | INTRODUCE_OWNER;
 	else if (!(state->flags & SOCKET_TOLD))
 		what = INTRODUCE_FACTS | (kernel_thread ? 0 : INTRODUCE_OWNER);

@@ -25,13 +25,13 @@ struct exit_context {
 
 /* A call that has begun. */
 struct begun {
-	__u64 socket;
+	__u64 socket; /* 0: none that is of interest */
 	struct call call;
 	__u32 direction;
 	__u32 unused;
 };
 
-/* By thread. */
+/* By thread. What a thread once did here stays, to be filled in again: that costs a third. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1 << 15);
@@ -53,49 +53,59 @@ static __always_inline enum direction direction_of(__u32 number)
 	return SENT;
 }
 
-/* Notes a call on a descriptor, if that is a stream socket's and its process is wanted. */
-static __always_inline bool begin(struct begun *begun, __u32 descriptor)
+/* Where to note a call of the thread that runs. */
+static __always_inline struct begun *place_of_call(void)
 {
-	struct task_struct *task = CURRENT();
 	__u64 thread = bpf_get_current_pid_tgid();
+	struct begun *place = bpf_map_lookup_elem(&calls, &thread);
+	struct begun none = {};
+
+	if (place)
+		return place;
+	bpf_map_update_elem(&calls, &thread, &none, BPF_ANY);
+	return bpf_map_lookup_elem(&calls, &thread);
+}
+
+/* Notes a call on a descriptor, if that is a stream socket's and its process is wanted. */
+static __always_inline bool begin(struct enter_context *context, __u32 descriptor, int arguments, enum direction direction)
+{
+	struct begun *begun;
 	struct sock *sk;
 
-	if (!wanted_process(task))
+	if (!wanted_current())
 		return false;
-	if (sock_of_descriptor(task, descriptor, &sk) != DESCRIPTOR_SOCKET || !sk)
+	if (current_sock_of_descriptor(descriptor, &sk) != DESCRIPTOR_SOCKET || !sk)
 		return false;
 	if (!stream_family(sk) && LOAD(sk, sk_protocol) != IPPROTO_MPTCP)
 		return false;
+	begun = place_of_call();
+	if (!begun)
+		return false;
+	begun->call.number = context->number;
+	begun->call.cause = 0;
+	begun->call.arguments[0] = context->arguments[0];
+	if (arguments > 2) {
+		begun->call.arguments[1] = context->arguments[1];
+		begun->call.arguments[2] = context->arguments[2];
+	}
+	if (arguments > 3)
+		begun->call.arguments[3] = context->arguments[3];
+	begun->direction = direction;
 	begun->socket = (__u64)sk;
-	bpf_map_update_elem(&calls, &thread, begun, BPF_ANY);
 	return true;
-}
-
-static __always_inline void enter(struct enter_context *context, bool has_four)
-{
-	struct begun begun = {};
-
-	begun.call.number = context->number;
-	begun.call.arguments[0] = context->arguments[0];
-	begun.call.arguments[1] = context->arguments[1];
-	begun.call.arguments[2] = context->arguments[2];
-	if (has_four)
-		begun.call.arguments[3] = context->arguments[3];
-	begun.direction = direction_of(context->number);
-	begin(&begun, context->arguments[0]);
 }
 
 SEC("tracepoint")
 int enter_three(struct enter_context *context)
 {
-	enter(context, false);
+	begin(context, context->arguments[0], 3, direction_of(context->number));
 	return 0;
 }
 
 SEC("tracepoint")
 int enter_four(struct enter_context *context)
 {
-	enter(context, true);
+	begin(context, context->arguments[0], 4, direction_of(context->number));
 	return 0;
 }
 
@@ -103,13 +113,8 @@ int enter_four(struct enter_context *context)
 SEC("tracepoint")
 int enter_splice(struct enter_context *context)
 {
-	struct begun begun = { .direction = RECEIVED };
-
-	begun.call.number = context->number;
-	if (begin(&begun, context->arguments[0]))
-		return 0;
-	begun.direction = SENT;
-	begin(&begun, context->arguments[2]);
+	if (!begin(context, context->arguments[0], 1, RECEIVED))
+		begin(context, context->arguments[2], 1, SENT);
 	return 0;
 }
 
@@ -119,7 +124,7 @@ int enter_uring(struct enter_context *context)
 {
 	struct task_struct *task = CURRENT();
 
-	if (!wanted_process(task))
+	if (!wanted_current())
 		return 0;
 	hide(task, CAUSE_IO_URING);
 	tell_blind(BLIND_IO_URING, bpf_ktime_get_ns());
@@ -139,10 +144,11 @@ static __always_inline __u64 receive_flags(const struct call *call)
 	return 0;
 }
 
-#define MESSAGES 1024
+/* A call takes 1024 messages at most: the verifier counts every turn of a loop, so there are two. */
+#define MESSAGES 32
 
-/* How many bytes the first `count` messages of a call moved together. */
-__noinline int length_of_messages(__u64 messages, __u32 count)
+/* How many bytes up to MESSAGES messages moved together, of `count` that there are. */
+__noinline int length_of_some(__u64 messages, __u32 count)
 {
 	__u32 total = 0;
 
@@ -159,49 +165,63 @@ __noinline int length_of_messages(__u64 messages, __u32 count)
 	return total;
 }
 
+/* How many bytes the first `count` messages of a call moved together. */
+__noinline int length_of_messages(__u64 messages, __u32 count)
+{
+	__u32 total = 0;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MESSAGES; i++) {
+		if (i * MESSAGES >= count)
+			break;
+		total += length_of_some(messages, count - i * MESSAGES);
+		messages += MESSAGES * sizeof(struct message_with_length);
+	}
+	return total;
+}
+
 SEC("tracepoint")
 int leave(struct exit_context *context)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	struct begun *found = bpf_map_lookup_elem(&calls, &thread);
-	struct task_struct *task = CURRENT();
+	struct begun *begun = bpf_map_lookup_elem(&calls, &thread);
 	__s64 result = context->result;
 	struct socket_state *state;
-	struct begun begun;
+	enum direction direction;
 	struct walk *walk;
 	struct sock *sk;
 	bool several;
 	__u64 flags;
 	__u32 moved;
 
-	if (!found)
+	if (!begun || !begun->socket)
 		return 0;
-	begun = *found;
-	bpf_map_delete_elem(&calls, &thread);
-	if (begun.call.number != (__u32)context->number || result < 0)
+	sk = (struct sock *)begun->socket;
+	begun->socket = 0;
+	if (begun->call.number != (__u32)context->number || result < 0)
 		return 0;
-	sk = (struct sock *)begun.socket;
-	flags = begun.direction == RECEIVED ? receive_flags(&begun.call) : 0;
+	direction = begun->direction;
+	flags = direction == RECEIVED ? receive_flags(&begun->call) : 0;
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
 		return 0;
 	if (!result) {
-		if (begun.direction == RECEIVED)
-			read_end(sk, task);
+		if (direction == RECEIVED)
+			read_end(sk);
 		return 0;
 	}
 	walk = own_walk();
 	if (!walk)
 		return 0;
 	moved = result;
-	several = begun.call.number == CALL_SENDMMSG || begun.call.number == CALL_RECVMMSG;
+	several = begun->call.number == CALL_SENDMMSG || begun->call.number == CALL_RECVMMSG;
 	if (several)
-		moved = length_of_messages(begun.call.arguments[1], result);
+		moved = length_of_messages(begun->call.arguments[1], result);
 	if (!moved)
 		return 0;
-	state = moved_through(sk, task, moved, begun.direction, &walk->next);
+	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)
 		return 0;
-	walk->call = begun.call;
+	walk->call = begun->call;
 	tell_moved(sk, state, walk, 0, several ? result : 0, moved, flags);
 	return 0;
 }
@@ -212,13 +232,12 @@ int leave(struct exit_context *context)
  */
 static __always_inline void end_unix(__u32 descriptor, bool closes)
 {
-	struct task_struct *task = CURRENT();
-	__u64 time = bpf_ktime_get_ns();
 	struct socket_state *state;
 	struct sock *sk;
+	__u64 time;
 	__u64 key;
 
-	if (sock_of_descriptor(task, descriptor, &sk) != DESCRIPTOR_SOCKET || !sk)
+	if (current_sock_of_descriptor(descriptor, &sk) != DESCRIPTOR_SOCKET || !sk)
 		return;
 	if (LOAD(sk, __sk_common.skc_family) != AF_UNIX)
 		return;
@@ -228,6 +247,7 @@ static __always_inline void end_unix(__u32 descriptor, bool closes)
 		return;
 	if (closes && !is_last_descriptor(sk))
 		return;
+	time = bpf_ktime_get_ns();
 	if (!(state->flags & SOCKET_SENT_ENDED)) {
 		state->flags |= SOCKET_SENT_ENDED;
 		tell_state(state->id, STATE_SENT_END, time, state->sent, state->received);
