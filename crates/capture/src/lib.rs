@@ -17,7 +17,7 @@ pub mod syscalls;
 
 use std::time::Duration;
 
-use l7trace_event::{Blind, Event};
+use l7trace_event::{Blind, Event, Unneeded};
 
 /// A source, opened.
 pub struct Source {
@@ -88,6 +88,11 @@ pub trait Decoder: Send {
     /// Whether the processes at the ends of connections are told of a moment after their first bytes.
     fn owners_come_late(&self) -> bool {
         false
+    }
+
+    /// These bytes need not be copied any more; what comes of them nevertheless is taken as well.
+    fn spare(&mut self, unneeded: &Unneeded) {
+        let _ = unneeded;
     }
 
     /// What the source cannot see, found since the last call.

@@ -12,6 +12,7 @@ mod event;
 mod ledger;
 mod process;
 mod time;
+mod unneeded;
 
 pub use address::{ConnectionKey, Endpoint, Side, Tuple};
 pub use cause::Cause;
@@ -19,3 +20,4 @@ pub use event::{Direction, Event, Flags, Packet, Segment, SourceKind, What, Witn
 pub use ledger::{Blind, Ledger};
 pub use process::Process;
 pub use time::Timestamp;
+pub use unneeded::Unneeded;

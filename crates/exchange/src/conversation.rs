@@ -66,6 +66,15 @@ impl Conversation {
         speech + self.pairing.open() * 1024
     }
 
+    /// How many of the next bytes that one side sends nobody has a use for.
+    pub(crate) fn unneeded(&self, from: Side) -> u64 {
+        match &self.speech {
+            Speech::Speaking(parser) => parser.skippable(direction_of(from, self.client.unwrap_or(Side::A))),
+            Speech::Recognising(_) => 0,
+            Speech::Opaque => u64::MAX,
+        }
+    }
+
     /// What it was recognised as; none where it was not.
     pub(crate) fn protocol(&self) -> Option<&'static str> {
         self.protocol
@@ -375,9 +384,13 @@ fn guess_client(facts: &Facts) -> Side {
     if facts.end(Side::A).port() > facts.end(Side::B).port() { Side::A } else { Side::B }
 }
 
+fn direction_of(from: Side, client: Side) -> Direction {
+    if from == client { Direction::ClientToServer } else { Direction::ServerToClient }
+}
+
 fn chunk_of<'a>(delivery: &Delivery<'a>, client: Side) -> Chunk<'a> {
     Chunk {
-        direction: if delivery.from == client { Direction::ClientToServer } else { Direction::ServerToClient },
+        direction: direction_of(delivery.from, client),
         position: delivery.position,
         at: delivery.at,
         acknowledged: delivery.acknowledged,

@@ -1,6 +1,6 @@
 //! The sink that turns every connection's bytes into records.
 
-use l7trace_event::SourceKind;
+use l7trace_event::{Side, SourceKind, Unneeded};
 use l7trace_protocol::{Outbox, Settings};
 use l7trace_stream::{Again, Closed, Delivered, Delivery, Facts, Sink};
 
@@ -26,6 +26,8 @@ pub struct Options {
     pub settings: Settings,
     /// Whether a record is made for each connection.
     pub connections: bool,
+    /// Whether to find out what nobody needs, for [`Tracker::take_unneeded`].
+    pub spares: bool,
 }
 
 /// Reads every connection and gives what it understood to a [`Receiver`].
@@ -34,6 +36,7 @@ pub struct Tracker<R> {
     outbox: Outbox,
     receiver: R,
     witnesses: Vec<SourceKind>,
+    unneeded: Vec<Unneeded>,
     unrecognised_connections: u64,
     unrecognised_bytes: u64,
 }
@@ -46,6 +49,7 @@ impl<R: Receiver> Tracker<R> {
             outbox: Outbox::default(),
             receiver,
             witnesses: Vec::new(),
+            unneeded: Vec::new(),
             unrecognised_connections: 0,
             unrecognised_bytes: 0,
         }
@@ -54,6 +58,11 @@ impl<R: Receiver> Tracker<R> {
     /// The receiver.
     pub fn receiver(&mut self) -> &mut R {
         &mut self.receiver
+    }
+
+    /// What the sources need not copy, found since the last call.
+    pub fn take_unneeded(&mut self) -> Vec<Unneeded> {
+        std::mem::take(&mut self.unneeded)
     }
 
     /// The receiver, at the end.
@@ -107,6 +116,15 @@ impl<R: Receiver> Sink for Tracker<R> {
 
     fn held(&self, state: &Conversation) -> usize {
         state.held()
+    }
+
+    #[inline]
+    fn unneeded(&self, state: &Conversation, from: Side) -> u64 {
+        if self.options.spares { state.unneeded(from) } else { 0 }
+    }
+
+    fn spare(&mut self, unneeded: Unneeded) {
+        self.unneeded.push(unneeded);
     }
 }
 

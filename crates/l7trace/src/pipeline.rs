@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use l7trace_capture::{Batch, Decoder};
-use l7trace_event::{Blind, Event, Timestamp, What};
+use l7trace_event::{Blind, Event, Timestamp, Unneeded, What};
 use l7trace_exchange::{Receiver, Record, Summary, Tracker};
 use l7trace_stream::Table;
 
@@ -78,6 +78,11 @@ impl Pipeline {
         if let What::Owner(process) = &event.what {
             self.emitter().owner(&event.tuple, process);
         }
+    }
+
+    /// What the sources need not copy, found since the last call.
+    pub(crate) fn take_unneeded(&mut self) -> Vec<Unneeded> {
+        self.tracker.take_unneeded()
     }
 
     fn note_blind(&mut self, blind: Blind) {

@@ -96,6 +96,7 @@ impl Live {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.pipeline.advance(now());
+            self.tell_unneeded();
             self.pipeline.flush();
             if status && Instant::now() >= next_status {
                 next_status = Instant::now() + STATUS;
@@ -120,9 +121,17 @@ impl Live {
 
     fn take(&mut self, index: usize, mut batch: Batch) {
         self.pipeline.batch(index, self.decoders[index].as_mut(), &batch);
+        self.tell_unneeded();
         batch.clear();
         if let Ok(mut spare) = self.spare.lock() {
             spare.push(batch);
+        }
+    }
+
+    /// Tells the sources at once what they need not copy: the rest of a body may be on its way.
+    fn tell_unneeded(&mut self) {
+        for unneeded in self.pipeline.take_unneeded() {
+            self.decoders.iter_mut().for_each(|decoder| decoder.spare(&unneeded));
         }
     }
 

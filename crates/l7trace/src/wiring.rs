@@ -88,6 +88,8 @@ pub(crate) fn pipeline(
             ..Settings::default()
         },
         connections: output.connections,
+        // A recording is to hold every byte.
+        spares: mode != Mode::Read && output.write.is_none(),
     };
     let table = Table::new(Limits {
         connections: limits.max_connections,

@@ -65,4 +65,13 @@ static __always_inline void submit(void *record, __u64 size)
 	bpf_ringbuf_submit(record, crossed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
+/* Wakes the reader: by an empty record that it never sees. */
+static __always_inline void wake_reader(void)
+{
+	void *record = bpf_ringbuf_reserve(&ring, 8, 0);
+
+	if (record)
+		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
+}
+
 #endif

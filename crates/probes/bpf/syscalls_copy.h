@@ -32,7 +32,6 @@ struct walk {
 	__u32 count;    /* and how many are left */
 	__u32 left; /* moved by the call, or the message, and not yet accounted for */
 	__u32 room; /* how much more may be copied */
-	__u32 limited; /* whether user space set the room, not the option */
 	__u32 incomplete; /* whether something of the call is not in the ring */
 	__u32 gathered; /* how many bytes stand in `bytes` */
 	struct data_record next; /* what the next record begins with */
@@ -241,12 +240,6 @@ static __always_inline void gather(struct walk *walk, __u32 length)
 	walk->gathered = at + length;
 }
 
-/* Why what is beyond the room for a call is not copied: it is nobody's wish, or somebody's. */
-static __always_inline __u8 beyond_room(const struct walk *walk)
-{
-	return walk->limited ? CAUSE_SKIPPED : CAUSE_CAPTURE_LIMIT;
-}
-
 /* Goes to the next message of a call of several. */
 static __always_inline int next_message(struct walk *walk)
 {
@@ -283,7 +276,7 @@ __noinline int step(void)
 		return 0;
 	}
 	if (!walk->room) {
-		give_up(walk, length, beyond_room(walk));
+		give_up(walk, length, CAUSE_CAPTURE_LIMIT);
 		walk->left = 0;
 		return 0;
 	}
@@ -337,9 +330,11 @@ __noinline int walk_over(void)
 	return 0;
 }
 
-/* Hands up the `moved` bytes of the walk's buffers, `room` of them at most. */
-static __always_inline void hand_up(struct walk *walk, __u32 moved, __u32 room)
+/* Hands up the `moved` bytes of the walk's buffers. */
+static __always_inline void hand_up(struct walk *walk, __u32 moved)
 {
+	__u32 room = copy_limit;
+
 	if (moved <= room && moved <= walk->buffers.length && moved <= RECORD_BYTES) {
 		copy(walk->buffers.base, moved);
 		return;
@@ -349,7 +344,6 @@ static __always_inline void hand_up(struct walk *walk, __u32 moved, __u32 room)
 	walk->count = 0;
 	walk->left = moved;
 	walk->room = room;
-	walk->limited = room < copy_limit;
 	walk->gathered = 0;
 	walk_over();
 }

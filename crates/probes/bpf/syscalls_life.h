@@ -92,6 +92,7 @@ static __always_inline void ending(struct sock *sk, struct tcp_sock *tcp, struct
 	if (!what)
 		return;
 	if (is_told(state, time)) {
+		tell_last_skipped(state, time);
 		/* Only a process that closes or shuts down gets here, and it is the one that runs. */
 		if (what & STATE_SENT_END && state->flags & SOCKET_SENT_KNOWN)
 			tell_hidden(state, SENT, state->sent, sent, time, compat_of_current(time));
@@ -131,6 +132,7 @@ static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct s
 	state->flags |= SOCKET_DEAD | SOCKET_SENT_ENDED | SOCKET_RECEIVED_ENDED;
 	if (!is_told(state, time))
 		return closed;
+	tell_last_skipped(state, time);
 	if (closed) {
 		__u8 compat = compat_of_current(time);
 

@@ -6,8 +6,10 @@
 #include "syscalls_copy.h"
 #include "syscalls_socket.h"
 
+/* User space writes into it without a system call. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct limit);
@@ -15,6 +17,10 @@ struct {
 
 /* The size of `limits`, less one; the loader sets both. */
 const volatile __u32 limits_mask = 0;
+
+/* What was skipped is told of when the last of it went by; before that after so many bytes or so long. */
+#define SKIPPED_BYTES (512 << 10)
+#define SKIPPED_TIME 50000000
 
 /* Whether kernel TLS has taken the socket over: its positions count records, not the caller's bytes. */
 static __always_inline bool has_kernel_tls(struct tcp_sock *tcp)
@@ -146,21 +152,6 @@ static __always_inline struct socket_state *moved_through(struct sock *sk, __u32
 	return state;
 }
 
-/* How much of the call user space wants copied; 0 where all of it is to be skipped. */
-static __always_inline __u32 room_for(const struct data_record *header, __u32 moved)
-{
-	__u32 index = header->id & limits_mask;
-	struct limit *limit = bpf_map_lookup_elem(&limits, &index);
-	__u32 direction = header->direction & 1;
-	__u32 room = copy_limit;
-
-	if (!limit || limit->id != header->id)
-		return room;
-	if (limit->skip[direction] && (__s32)(limit->skip_until[direction] - (header->position + moved)) >= 0)
-		return 0;
-	return limit->bytes[direction] < room ? limit->bytes[direction] : room;
-}
-
 /* What hand_up_call is told of the socket, which it cannot be given. */
 #define TRAIT_UNIX 1
 #define TRAIT_ZERO_COPY 2
@@ -177,16 +168,10 @@ __noinline int hand_up_call(__u32 index, __u32 moved, __u32 flags, __u32 traits)
 	struct walk *walk = own_walk();
 	struct data_record *header;
 	__u32 cause;
-	__u32 room;
 
 	if (!walk)
 		return 0;
 	header = &walk->next;
-	room = room_for(header, moved);
-	if (!room) {
-		tell_missing(header, moved, CAUSE_SKIPPED);
-		return 0;
-	}
 	cause = walk->call.cause;
 	/* Thrown away on the way in, as the caller wished. */
 	if (!cause && header->direction == RECEIVED && flags & MSG_TRUNC && !(traits & TRAIT_UNIX))
@@ -198,7 +183,7 @@ __noinline int hand_up_call(__u32 index, __u32 moved, __u32 flags, __u32 traits)
 		walk->incomplete = 1;
 		return 0;
 	}
-	hand_up(walk, moved, room);
+	hand_up(walk, moved);
 	return 0;
 }
 
@@ -206,20 +191,17 @@ __noinline int hand_up_call(__u32 index, __u32 moved, __u32 flags, __u32 traits)
 __noinline int hand_up_messages(__u32 count, __u32 moved, __u32 flags, __u32 traits)
 {
 	struct walk *walk = own_walk();
-	__u32 room;
 
 	if (!walk)
 		return 0;
-	room = room_for(&walk->next, moved);
-	if (!room || (walk->next.direction == SENT && walk->call.arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
+	if ((walk->next.direction == SENT && walk->call.arguments[3] & MSG_ZEROCOPY) || flags & MSG_TRUNC)
 		return hand_up_call(0, moved, flags, traits);
 	walk->buffers.length = 0;
 	walk->buffers.entries = 0;
 	walk->left = 0;
 	walk->messages = walk->call.arguments[1];
 	walk->count = count;
-	walk->room = room;
-	walk->limited = room < copy_limit;
+	walk->room = copy_limit;
 	walk->gathered = 0;
 	return walk_over();
 }
@@ -244,22 +226,93 @@ static __always_inline void hear(struct socket_state *state, const struct data_r
 	}
 }
 
+/* What user space says of a socket, if anything. */
+static __always_inline const struct limit *limit_of(__u64 id)
+{
+	__u32 place = ((id >> 12) + (id & 4095) * 1021) & limits_mask;
+	const struct limit *limit = bpf_map_lookup_elem(&limits, &place);
+
+	return limit && limit->id == id ? limit : NULL;
+}
+
+/* Whether nobody needs the bytes that moved: then they are told of, at the latest with the last of them. */
+static __always_inline bool is_skipped(struct socket_state *state, struct data_record *header,
+				       enum direction direction, __u32 moved)
+{
+	const struct limit *limit = limit_of(state->id);
+	__u32 end = header->position + moved;
+	__u8 skip = limit ? limit->skip[direction] : SKIP_NOTHING;
+	bool last = skip != SKIP_ALL && limit && limit->skip_until[direction] == end;
+
+	if (skip == SKIP_UNTIL && (__s32)(limit->skip_until[direction] - end) < 0)
+		skip = SKIP_NOTHING;
+	if (state->skipped[direction] && (!skip || header->heard_length || state->skipped_to[direction] != header->position))
+		tell_skipped(state->socket, direction, header->time);
+	if (!skip)
+		return false;
+	if (header->heard_length) {
+		tell_missing(header, moved, CAUSE_SKIPPED);
+		return true;
+	}
+	if (!state->skipped[direction])
+		state->skipped_since = header->time;
+	state->skipped[direction] += moved;
+	state->skipped_to[direction] = end;
+	if (last || state->skipped[direction] >= SKIPPED_BYTES || header->time - state->skipped_since >= SKIPPED_TIME)
+		tell_skipped(state->socket, direction, header->time);
+	return true;
+}
+
+/* Whether it is in the middle of what is skipped: when it was received is of no interest. */
+static __always_inline bool is_amid_skipped(const struct socket_state *state, __u32 end)
+{
+	const struct limit *limit = limit_of(state->id);
+
+	if (!limit || !limit->skip[RECEIVED])
+		return false;
+	return limit->skip[RECEIVED] == SKIP_ALL || (__s32)(limit->skip_until[RECEIVED] - end) > 0;
+}
+
+/*
+ * Many bytes in a row are likely a body that nobody needs, and user space can say so only when it has
+ * seen where it begins: the reader is woken early, at every doubling, so that it costs little where
+ * they are needed.
+ */
+#define WAKE_FROM (128 << 10)
+
+static __always_inline void count_in_a_row(struct socket_state *state, enum direction direction, __u32 moved)
+{
+	bool same = !(state->flags & SOCKET_ROW_RECEIVED) == (direction == SENT);
+	__u32 before = same ? state->in_a_row : 0;
+	__u32 after = before + moved;
+
+	if (!same)
+		state->flags ^= SOCKET_ROW_RECEIVED;
+	state->in_a_row = after;
+	if (after >= WAKE_FROM && (before < WAKE_FROM || (before ^ after) > before))
+		wake_reader();
+}
+
 /* Hands up the bytes of the walk's call as far as nobody did, and notes it for the other end. */
 static __always_inline void tell_moved(struct sock *sk, struct socket_state *state, struct walk *walk, __u32 index,
 				       __u32 count, __u32 moved, __u32 flags)
 {
-	enum direction direction = walk->next.direction;
+	enum direction direction = walk->next.direction & 1;
 	__u32 position = walk->next.position;
 	bool more;
 
 	if (direction == RECEIVED && state->ways[RECEIVED] && was_told(state, position, moved)) {
-		hear(state, &walk->next, moved);
+		if (!is_amid_skipped(state, position + moved))
+			hear(state, &walk->next, moved);
 	} else {
 		walk->incomplete = 0;
-		if (count)
-			hand_up_messages(count, moved, flags, traits_of(sk));
-		else
-			hand_up_call(index, moved, flags, traits_of(sk));
+		if (!is_skipped(state, &walk->next, direction, moved)) {
+			if (count)
+				hand_up_messages(count, moved, flags, traits_of(sk));
+			else
+				hand_up_call(index, moved, flags, traits_of(sk));
+			count_in_a_row(state, direction, moved);
+		}
 		if (direction == SENT && state->ways[SENT])
 			mark_told(state, position, moved, !walk->incomplete);
 	}
@@ -302,8 +355,10 @@ static __always_inline void read_end(struct sock *sk)
 			return;
 		state->received = received_of(sk, tcp);
 	}
-	if (what)
+	if (what) {
+		tell_last_skipped(state, time);
 		tell_state(state->id, what, time, state->sent, state->received);
+	}
 }
 
 #endif

@@ -22,6 +22,7 @@
 #define SOCKET_LISTENS 8192
 #define SOCKET_DEAD 16384    /* its connection is no more */
 #define SOCKET_REFUSED 4096  /* its bytes mean nothing to us (kernel TLS) */
+#define SOCKET_ROW_RECEIVED 65536 /* the bytes in a row are what it received */
 #define SOCKET_MORE_WAITS 32768 /* when it was last read, there was more to be read at once */
 
 /* A socket that is traced. */
@@ -45,7 +46,10 @@ struct socket_state {
 	__u32 heard;
 	__u32 heard_length;
 	__u32 more_length;
-	__u32 unused;
+	__u32 in_a_row;  /* how many bytes were copied one way since any went the other way */
+	__u32 skipped[2]; /* by enum direction: how many bytes were skipped that are still to be told of, … */
+	__u32 skipped_to[2]; /* … up to where … */
+	__u64 skipped_since; /* … and since when */
 };
 
 /* By the address of the socket's structure. The loader sets the size. */
@@ -376,6 +380,43 @@ static __always_inline void hide(struct task_struct *task, __u8 cause)
 	__u32 process = LOAD(task, tgid);
 
 	bpf_map_update_elem(&hidden, &process, &cause, BPF_ANY);
+}
+
+/* Tells of what was skipped one way up to here. */
+__noinline int tell_skipped(__u64 socket, __u32 direction, __u64 time)
+{
+	struct socket_state *state = bpf_map_lookup_elem(&sockets, &socket);
+	struct data_record *record;
+	__u32 skipped;
+
+	direction &= 1;
+	if (!state || !state->skipped[direction])
+		return 0;
+	skipped = state->skipped[direction];
+	state->skipped[direction] = 0;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record)
+		return count_lost(skipped);
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_DATA;
+	record->direction = direction;
+	record->cause = CAUSE_SKIPPED;
+	record->id = state->id;
+	record->time = time;
+	record->position = state->skipped_to[direction] - skipped;
+	record->acknowledged = state->received;
+	record->missing = skipped;
+	submit(record, sizeof(*record));
+	return 0;
+}
+
+/* Before a socket ends: what it skipped last. */
+static __always_inline void tell_last_skipped(struct socket_state *state, __u64 time)
+{
+	if (state->skipped[SENT])
+		tell_skipped(state->socket, SENT, time);
+	if (state->skipped[RECEIVED])
+		tell_skipped(state->socket, RECEIVED, time);
 }
 
 /* See tell_hidden. */

@@ -248,6 +248,7 @@ static __always_inline void end_unix(__u32 descriptor, bool closes)
 	if (closes && !is_last_descriptor(sk))
 		return;
 	time = bpf_ktime_get_ns();
+	tell_last_skipped(state, time);
 	if (!(state->flags & SOCKET_SENT_ENDED)) {
 		state->flags |= SOCKET_SENT_ENDED;
 		tell_state(state->id, STATE_SENT_END, time, state->sent, state->received);

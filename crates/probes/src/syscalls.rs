@@ -56,7 +56,7 @@ pub mod map {
     pub const SOCKETS: &str = "sockets";
     /// Array of one `u32`: 1 once the sockets that existed at the start are known.
     pub const SETTLED: &str = "settled";
-    /// Array of [`Limit`](super::Limit), at id modulo its size.
+    /// Array of [`Limit`](super::Limit), at [`limit_place`](super::limit_place).
     pub const LIMITS: &str = "limits";
 }
 
@@ -252,14 +252,25 @@ pub struct Limit {
     pub id: u64,
     /// By direction (sent, received): bytes before this position are not wanted …
     pub skip_until: [u32; 2],
-    /// … where this is not 0.
+    /// … where this is [`skip::UNTIL`].
     pub skip: [u8; 2],
     /// Nothing.
-    pub unused: [u8; 2],
-    /// By direction: how many bytes of a call are copied at most.
-    pub bytes: [u32; 2],
-    /// Nothing.
-    pub unused2: u32,
+    pub unused: [u8; 14],
+}
+
+/// `enum skip` of `syscalls.h`.
+pub mod skip {
+    /// All bytes are wanted.
+    pub const NOTHING: u8 = 0;
+    /// Those before a position are not.
+    pub const UNTIL: u8 = 1;
+    /// None is that is still to come.
+    pub const ALL: u8 = 2;
+}
+
+/// Where the limit of a socket stands in [`map::LIMITS`], which has `mask` and one places.
+pub fn limit_place(id: u64, mask: u32) -> usize {
+    ((id >> 12).wrapping_add((id & 4095).wrapping_mul(1021)) as u32 & mask) as usize
 }
 
 const _: () = assert!(size_of::<Limit>() == 32);

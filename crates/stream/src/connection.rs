@@ -1,4 +1,4 @@
-use l7trace_event::{Cause, Side, Timestamp, Witness};
+use l7trace_event::{Cause, Side, Timestamp, Unneeded, Witness};
 
 use crate::direction::{Direction, End};
 use crate::waiting::{Content, Stamp};
@@ -36,6 +36,12 @@ pub(crate) struct Context<'a> {
     /// When the kernel last reported that its ring was full.
     pub(crate) ring_full: Option<Timestamp>,
 }
+
+/// How many bytes at least make it worth telling the sources that they need not copy them.
+const WORTH_SPARING: u64 = 16 << 10;
+
+/// How many of them they are told of at once: their positions have 32 bits.
+const MOST_SPARED: u64 = 1 << 30;
 
 /// What stands first in a direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,13 +135,53 @@ impl<State> Connection<State> {
             what,
         };
         sink.deliver(&self.facts, &mut self.state, delivery);
+        if !matches!(what, Delivered::End(_)) {
+            let unneeded = sink.unneeded(&self.state, from);
+            if unneeded >= WORTH_SPARING {
+                self.spare(from, unneeded, sink);
+            }
+        }
         self.sink_held = sink.held(&self.state);
+    }
+
+    /// Tells the sources what they need not copy, where that is news to them.
+    fn spare<S: Sink<State = State>>(&mut self, from: Side, unneeded: u64, sink: &mut S) {
+        let key = self.facts.key;
+        let direction = &mut self.directions[from.index()];
+        if unneeded == u64::MAX {
+            if direction.unneeded < u64::MAX {
+                direction.unneeded = u64::MAX;
+                sink.spare(Unneeded { key, from, until: None });
+            }
+            return;
+        }
+        let until = direction.next + unneeded.min(MOST_SPARED);
+        // Of a longer stretch the rest is told when half of this has gone by.
+        if direction.unneeded < direction.next + unneeded.min(MOST_SPARED / 2) {
+            direction.unneeded = until;
+            sink.spare(Unneeded { key, from, until: Some(until as u32) });
+        }
+    }
+
+    /// Steps over what is missing of what nobody needs, as soon as it is known to have gone by: it was
+    /// not copied for that reason.
+    fn step_over_unneeded<S: Sink<State = State>>(&mut self, side: Side, sink: &mut S) -> bool {
+        let unneeded = self.directions[side.index()].unneeded;
+        match self.front(side) {
+            Front::Hole(to, _) if self.directions[side.index()].next < unneeded => {
+                self.give_up(side, to.min(unneeded), Cause::Skipped, sink)
+            }
+            _ => false,
+        }
     }
 
     /// Delivers whatever can be.
     pub(crate) fn settle<S: Sink<State = State>>(&mut self, sink: &mut S) {
         loop {
-            let moved = self.drain(Side::A, sink) | self.drain(Side::B, sink);
+            let moved = self.drain(Side::A, sink)
+                | self.drain(Side::B, sink)
+                | self.step_over_unneeded(Side::A, sink)
+                | self.step_over_unneeded(Side::B, sink);
             if moved {
                 continue;
             }

@@ -26,6 +26,8 @@ pub(crate) struct Direction {
     pub(crate) extent: u64,
     /// How far the other side has read, as far as that is believed.
     pub(crate) acknowledged: u64,
+    /// Nobody has a use for what is before: what is missing of it was skipped.
+    pub(crate) unneeded: u64,
     /// Where it ends, once that is known.
     pub(crate) end: Option<End>,
     /// The first who witnessed it.
@@ -88,6 +90,7 @@ impl Direction {
             origin: 0,
             extent: 0,
             acknowledged: 0,
+            unneeded: 0,
             end: None,
             witness: None,
             reached: [0; KINDS],

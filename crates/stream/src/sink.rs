@@ -1,4 +1,4 @@
-use l7trace_event::{Cause, Side, SourceKind, Timestamp, Witness};
+use l7trace_event::{Cause, Side, SourceKind, Timestamp, Unneeded, Witness};
 
 use crate::{Closed, Facts};
 
@@ -20,6 +20,20 @@ pub trait Sink {
     /// How many bytes the sink holds for this connection: counted against
     /// [`crate::Limits::total_bytes`].
     fn held(&self, state: &Self::State) -> usize;
+
+    /// How many of the next bytes that one side sends the sink has no use for; `u64::MAX`: all that
+    /// ever come. Asked after each delivery.
+    #[inline]
+    fn unneeded(&self, state: &Self::State, from: Side) -> u64 {
+        let _ = (state, from);
+        0
+    }
+
+    /// The same in the sources' terms, where it is worth telling them.
+    #[inline]
+    fn spare(&mut self, unneeded: Unneeded) {
+        let _ = unneeded;
+    }
 
     /// Bytes that had been seen before were seen again at `at`, by this witness: by another one, or
     /// by the same one as a retransmission. Nothing needs to be done; it is for whoever wants the

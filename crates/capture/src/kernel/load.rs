@@ -86,7 +86,8 @@ fn possible_processors() -> Result<u32, Error> {
     last.map(|last| last + 1).ok_or_else(|| Error::Failed(format!("cannot read {PATH}: it says {text:?}")))
 }
 
-fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<MapData, Error> {
+/// Takes a ring or an array out of an object.
+pub(crate) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<MapData, Error> {
     match ebpf.take_map(name) {
         Some(Map::RingBuf(data) | Map::Array(data)) => Ok(data),
         _ => Err(Error::Failed(format!(

@@ -3,6 +3,7 @@
 
 mod clock;
 mod frames;
+mod limits;
 mod load;
 mod mapping;
 mod namespace;
@@ -12,8 +13,9 @@ mod ring;
 
 pub use clock::Clock;
 pub use frames::{Frame, frames};
+pub(crate) use limits::Limits;
 pub use load::{Loaded, load};
-pub(crate) use load::{advice, chain, load_program};
+pub(crate) use load::{advice, chain, load_program, take_map};
 pub use namespace::{Namespace, NetworkNamespace};
 pub use reader::Reader;
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};

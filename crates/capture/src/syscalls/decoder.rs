@@ -1,11 +1,14 @@
 use std::mem;
 use std::sync::Arc;
 
-use l7trace_event::{Blind, Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, What, Witness};
-use l7trace_probes::syscalls::{BlindProcess, Data, Facts, Heard, Names, Record, State, blind, cause, facts, state};
+use l7trace_event::{Blind, Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, Unneeded, What, Witness};
+use l7trace_probes::syscalls::{
+    BlindProcess, Data, Facts, Heard, Names, Record, State, blind, cause, facts, limit_place, state,
+};
 
+use super::filters::LIMITS;
 use super::sockets::{Sockets, text};
-use crate::kernel::{Clock, Frame, frames};
+use crate::kernel::{Clock, Frame, Limits, frames};
 use crate::{Batch, Decoder};
 
 /// Makes events of the records of the syscalls programs.
@@ -14,6 +17,7 @@ pub(super) struct SyscallsDecoder {
     /// When the last record was made.
     last: Timestamp,
     sockets: Sockets,
+    limits: Limits,
     blind: Vec<Blind>,
     warnings: Vec<String>,
     malformed: u64,
@@ -28,11 +32,12 @@ const RECEIVER: Witness = Witness { source: SourceKind::Syscalls, place: 1 };
 
 impl SyscallsDecoder {
     /// A decoder for a kernel that keeps `sockets` sockets at once.
-    pub(super) fn new(sockets: usize, warnings: Vec<String>) -> SyscallsDecoder {
+    pub(super) fn new(sockets: usize, limits: Limits, warnings: Vec<String>) -> SyscallsDecoder {
         SyscallsDecoder {
             clock: Clock::new(),
             last: Timestamp::default(),
             sockets: Sockets::new(sockets),
+            limits,
             blind: Vec::new(),
             warnings,
             malformed: 0,
@@ -201,6 +206,15 @@ impl Decoder for SyscallsDecoder {
                     let tuple = Tuple::new(Default::default(), Default::default(), 0);
                     each(&Event { at, witness: SENDER, tuple, what: What::RingFull { records, bytes }, packet: None });
                 }
+            }
+        }
+    }
+
+    fn spare(&mut self, unneeded: &Unneeded) {
+        // The sending end's socket, and the receiving end's.
+        for (direction, side) in [unneeded.from, unneeded.from.other()].into_iter().enumerate() {
+            if let Some(id) = self.sockets.at_end(&unneeded.key, side) {
+                self.limits.skip(limit_place(id, LIMITS - 1), id, direction, unneeded.until);
             }
         }
     }

@@ -132,6 +132,11 @@ impl Sockets {
         self.by_end.contains_key(&tuple.reversed().connection())
     }
 
+    /// The TCP socket at one end of a connection.
+    pub(super) fn at_end(&self, key: &ConnectionKey, side: Side) -> Option<u64> {
+        self.by_end.get(&(*key, side)).copied().filter(|_| !key.end(side).is_unix())
+    }
+
     fn process(&mut self, facts: &Facts) -> Arc<Process> {
         if self.processes.len() >= PROCESSES {
             self.processes.clear();
