@@ -309,9 +309,11 @@ impl<State> Connection<State> {
             return;
         }
         let Place::Here(start) = direction.locate(segment.position) else { return };
+        let end = start + u64::from(segment.missing);
+        direction.reach(event.witness, end);
         self.note_witness(event, from, heard);
         let stamp = Stamp { at: event.at, witness: event.witness, acknowledged: None };
-        self.seen_again(from, start, start + u64::from(segment.missing), stamp, sink);
+        self.seen_again(from, start, end, stamp, sink);
     }
 
     /// Tells the sink that bytes came again.
