@@ -7,8 +7,10 @@
  * Needs Linux 5.8 (ring buffer) and no BTF of the kernel: it reads its context and helpers alone.
  */
 #include "kernel.h"
+#include "limits.h"
 #include "packets.h"
 #include "ring.h"
+#include "ways.h"
 #include <bpf/bpf_endian.h>
 
 #define ETH_P_IP 0x0800
@@ -291,6 +293,15 @@ __noinline int hand_up_in_parts(struct __sk_buff *skb, __u32 network, __u32 tran
 	return 0;
 }
 
+/*
+ * Large packets are likely parts of a body that nobody needs, and user space can say so only when it
+ * has seen where it begins: the reader is woken early, but not more often than this.
+ */
+#define WAKE_EVERY 1000000
+#define LARGE 8160
+
+static volatile __u64 woken;
+
 /* Hands up a packet in a record of `capacity`, a constant, as a reserve's size must be; whether there
  * was room. */
 static __always_inline bool hand_up(struct __sk_buff *skb, __u32 network, __u32 whole, const __u32 capacity)
@@ -305,8 +316,66 @@ static __always_inline bool hand_up(struct __sk_buff *skb, __u32 network, __u32 
 		return true;
 	}
 	describe(skb, record, length, 0);
-	submit(record, sizeof(*record) + capacity + 8);
+	if (capacity > LARGE && record->time - woken > WAKE_EVERY) {
+		woken = record->time;
+		bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	} else {
+		submit(record, sizeof(*record) + capacity + 8);
+	}
 	return true;
+}
+
+/* From so many bytes on it is worth asking whether they are needed. */
+#define ASK_FROM 1500
+/* The longest headers of IP and TCP that are looked at then. */
+#define ASK_HEADERS 160
+
+/*
+ * Hands up the headers of a packet whose payload nobody needs; 0 where somebody may, and nothing was
+ * handed up.
+ */
+__noinline int hand_up_headers(struct __sk_buff *skb, __u32 network, __u32 transport, __u32 length, __u32 v6)
+{
+	struct place at = { .network = network, .transport = transport };
+	__u64 source[2] = { 0, bpf_htonl(0xffff) };
+	__u64 destination[2] = { 0, bpf_htonl(0xffff) };
+	__be32 inner[2] = {};
+	struct packet_record *record;
+	const struct limit *limit;
+	__u64 way, headers;
+	__be32 sequence;
+	__be16 port[2];
+
+	if (v6) {
+		if (bpf_skb_load_bytes(skb, network + 8, source, 16) || bpf_skb_load_bytes(skb, network + 24, destination, 16))
+			return 0;
+		inner[0] = source[1] >> 32;
+		inner[1] = destination[1] >> 32;
+	} else if (bpf_skb_load_bytes(skb, network + 12, inner, sizeof(inner))) {
+		return 0;
+	}
+	if (bpf_skb_load_bytes(skb, transport, port, sizeof(port)) ||
+	    bpf_skb_load_bytes(skb, transport + 4, &sequence, sizeof(sequence)))
+		return 0;
+	way = name_of_way(name_of_end(source, inner[0], bpf_ntohs(port[0])),
+			  name_of_end(destination, inner[1], bpf_ntohs(port[1])), 0);
+	limit = limit_of(way, way >> 32);
+	headers = bounded(headers_length(skb, &at), ASK_HEADERS);
+	if (!limit || !headers || headers >= length || !is_unwanted(limit, 0, bpf_ntohl(sequence) + length - headers))
+		return 0;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + ASK_HEADERS, 0);
+	if (!record) {
+		count_lost(length - headers);
+		return 1;
+	}
+	if (bpf_skb_load_bytes(skb, network, record->bytes, headers)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	describe(skb, record, headers, PACKET_SKIPPED);
+	record->length = length;
+	submit(record, sizeof(*record) + ASK_HEADERS + 8);
+	return 1;
 }
 
 /* With its header of 24 bytes and the ring's own 8, a record takes a power of two or half of one. */
@@ -364,6 +433,8 @@ int packets(struct __sk_buff *skb)
 	if (missing || !wanted(skb, &at))
 		return 0;
 
+	if (at.length >= ASK_FROM && !at.fragment && hand_up_headers(skb, at.network, at.transport, at.length, at.v6))
+		return 0;
 	if (at.length > RECORD_BYTES)
 		return at.fragment ? 0 : hand_up_in_parts(skb, at.network, at.transport, at.length, at.v6);
 	if (!hand_up_whole(skb, at.network, at.length))

@@ -22,6 +22,8 @@ struct packet_record {
  * sequence number and flags made its own, so that it reads like a packet cut in time.
  */
 #define PACKET_PART 1
+/* Of the record only the headers were copied, since nobody needs what is behind them. */
+#define PACKET_SKIPPED 2
 
 _Static_assert(sizeof(struct packet_record) == 24, "");
 _Static_assert(__builtin_offsetof(struct packet_record, time) == 0, "");

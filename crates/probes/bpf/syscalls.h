@@ -167,22 +167,4 @@ struct blind_record {
 };
 _Static_assert(sizeof(struct blind_record) == 32, "");
 
-/* What user space says of one direction of a socket. */
-enum skip {
-	SKIP_NOTHING = 0,
-	SKIP_UNTIL = 1, /* bytes before a position are not wanted */
-	SKIP_ALL = 2,   /* none are that are still to come */
-};
-
-/* What user space says of one socket, at the place in `limits` that its id leads to. */
-struct limit {
-	__u64 id; /* whose limit it is; another's means none */
-	__u32 skip_until[2]; /* by enum direction */
-	__u8 skip[2];        /* enum skip */
-	__u8 unused[14];
-};
-_Static_assert(sizeof(struct limit) == 32, "");
-_Static_assert(__builtin_offsetof(struct limit, skip_until) == 8, "");
-_Static_assert(__builtin_offsetof(struct limit, skip) == 16, "");
-
 #endif

@@ -3,20 +3,9 @@
 #ifndef L7TRACE_SYSCALLS_MOVED_H
 #define L7TRACE_SYSCALLS_MOVED_H
 
+#include "limits.h"
 #include "syscalls_copy.h"
 #include "syscalls_socket.h"
-
-/* User space writes into it without a system call. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct limit);
-} limits SEC(".maps");
-
-/* The size of `limits`, less one; the loader sets both. */
-const volatile __u32 limits_mask = 0;
 
 /* What was skipped is told of when the last of it went by; before that after so many bytes or so long. */
 #define SKIPPED_BYTES (512 << 10)
@@ -227,19 +216,16 @@ static __always_inline void hear(struct socket_state *state, const struct data_r
 }
 
 /* What user space says of a socket, if anything. */
-static __always_inline const struct limit *limit_of(__u64 id)
+static __always_inline const struct limit *limit_of_socket(__u64 id)
 {
-	__u32 place = ((id >> 12) + (id & 4095) * 1021) & limits_mask;
-	const struct limit *limit = bpf_map_lookup_elem(&limits, &place);
-
-	return limit && limit->id == id ? limit : NULL;
+	return limit_of(id, (id >> 12) + (id & 4095) * 1021);
 }
 
 /* Whether nobody needs the bytes that moved: then they are told of, at the latest with the last of them. */
 static __always_inline bool is_skipped(struct socket_state *state, struct data_record *header,
 				       enum direction direction, __u32 moved)
 {
-	const struct limit *limit = limit_of(state->id);
+	const struct limit *limit = limit_of_socket(state->id);
 	__u32 end = header->position + moved;
 	__u8 skip = limit ? limit->skip[direction] : SKIP_NOTHING;
 	bool last = skip != SKIP_ALL && limit && limit->skip_until[direction] == end;
@@ -266,11 +252,36 @@ static __always_inline bool is_skipped(struct socket_state *state, struct data_r
 /* Whether it is in the middle of what is skipped: when it was received is of no interest. */
 static __always_inline bool is_amid_skipped(const struct socket_state *state, __u32 end)
 {
-	const struct limit *limit = limit_of(state->id);
+	const struct limit *limit = limit_of_socket(state->id);
 
 	if (!limit || !limit->skip[RECEIVED])
 		return false;
 	return limit->skip[RECEIVED] == SKIP_ALL || (__s32)(limit->skip_until[RECEIVED] - end) > 0;
+}
+
+/*
+ * Whether bytes were received of which nothing is to be said: their sender told of them, and they are
+ * in the middle of what nobody needs. Asked first, since a body is read in many small calls.
+ */
+static __always_inline bool pass_unseen(struct sock *sk, __u32 moved)
+{
+	__u64 key = (__u64)sk;
+	struct socket_state *state = bpf_map_lookup_elem(&sockets, &key);
+	struct tcp_sock *tcp;
+	__u32 received;
+
+	if (!state || !state->ways[RECEIVED] || state->flags & (SOCKET_REFUSED | SOCKET_DEAD))
+		return false;
+	if (!is_amid_skipped(state, state->received + moved) || !was_told(state, state->received, moved))
+		return false;
+	tcp = TCP_OF(sk);
+	if (!tcp)
+		return false;
+	received = LOAD(tcp, copied_seq);
+	if (received != state->received + moved)
+		return false;
+	state->received = received;
+	return true;
 }
 
 /*

@@ -93,7 +93,7 @@ static __always_inline void transferred(struct sock *sk, __u32 moved, int flags,
 	struct call *call;
 	__u32 index = 0;
 
-	if (!walk)
+	if (!walk || (direction == RECEIVED && pass_unseen(sk, moved)))
 		return;
 	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)

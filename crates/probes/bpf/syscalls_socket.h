@@ -4,6 +4,7 @@
 #define L7TRACE_SYSCALLS_SOCKET_H
 
 #include "ring.h"
+#include "ways.h"
 #include "syscalls.h"
 #include "syscalls_filter.h"
 
@@ -499,23 +500,6 @@ static __always_inline __u32 unix_side(struct sock *sk)
 	return named ? SOCKET_SERVER : SOCKET_CLIENT;
 }
 
-static __always_inline __u64 mix(__u64 one, __u64 other)
-{
-	__u64 mixed = (one ^ other >> 32) * 0x9e3779b97f4a7c15ull + other * 0xc2b2ae3d27d4eb4full;
-
-	mixed ^= mixed >> 31;
-	mixed *= 0xd6e8feb86659fd93ull;
-	return mixed ^ mixed >> 29;
-}
-
-/* A number for one end of a connection: the same for IPv4 as for IPv4 within IPv6. */
-static __always_inline __u64 name_of_end(const __u64 address[2], __be32 inner, __u64 port)
-{
-	bool mapped = !address[0] && (__u32)address[1] == bpf_htonl(0xffff);
-
-	return mix(mapped ? inner : mix(address[0], address[1]), port);
-}
-
 /*
  * Names the two ways of the TCP connection of the socket at this place. Addresses may mean something
  * else in every network namespace: ends in two of them never meet here.
@@ -538,8 +522,8 @@ __noinline int name_ways(__u64 socket)
 	one = name_of_end(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), BPF_CORE_READ(sk, __sk_common.skc_num));
 	other = name_of_end(remote, BPF_CORE_READ(sk, __sk_common.skc_daddr),
 			    bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
-	state->ways[SENT] = mix(mix(one, other), namespace) | 1;
-	state->ways[RECEIVED] = mix(mix(other, one), namespace) | 1;
+	state->ways[SENT] = name_of_way(one, other, namespace);
+	state->ways[RECEIVED] = name_of_way(other, one, namespace);
 	return 0;
 }
 

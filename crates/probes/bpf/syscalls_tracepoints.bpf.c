@@ -216,7 +216,7 @@ int leave(struct exit_context *context)
 	several = begun->call.number == CALL_SENDMMSG || begun->call.number == CALL_RECVMMSG;
 	if (several)
 		moved = length_of_messages(begun->call.arguments[1], result);
-	if (!moved)
+	if (!moved || (direction == RECEIVED && pass_unseen(sk, moved)))
 		return 0;
 	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)

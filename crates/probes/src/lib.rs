@@ -5,9 +5,11 @@
 //! clang-19 into `objects/`, where they are committed, so that building l7trace needs Rust alone.
 
 mod fields;
+pub mod limits;
 pub mod owners;
 pub mod packets;
 pub mod syscalls;
+pub mod ways;
 
 /// Object files must be aligned as an ELF header is.
 #[repr(C, align(16))]

@@ -20,6 +20,9 @@ pub const PACKET_OUTGOING: u8 = 4;
 /// In [`PacketRecord::flags`]: a part of a packet too long for one record, with headers of its own.
 pub const PACKET_PART: u8 = 1;
 
+/// In [`PacketRecord::flags`]: only the headers were copied, since nobody needs what is behind them.
+pub const PACKET_SKIPPED: u8 = 2;
+
 /// `struct packet_record`: the head of a record, which the captured bytes follow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct PacketRecord {
     pub captured: u32,
     /// `PACKET_HOST`, `PACKET_OUTGOING`, … of `linux/if_packet.h`.
     pub kind: u8,
-    /// [`PACKET_PART`].
+    /// [`PACKET_PART`], [`PACKET_SKIPPED`].
     pub flags: u8,
     unused: u16,
 }

@@ -36,8 +36,6 @@ pub mod global {
     pub const COPY_LIMIT: &str = "copy_limit";
     /// Whether both ends of a connection tell of its bytes.
     pub const EACH_END: &str = "each_end";
-    /// The size of [`map::LIMITS`](super::map::LIMITS), less one.
-    pub const LIMITS_MASK: &str = "limits_mask";
 }
 
 /// Maps.
@@ -56,8 +54,6 @@ pub mod map {
     pub const SOCKETS: &str = "sockets";
     /// Array of one `u32`: 1 once the sockets that existed at the start are known.
     pub const SETTLED: &str = "settled";
-    /// Array of [`Limit`](super::Limit), at [`limit_place`](super::limit_place).
-    pub const LIMITS: &str = "limits";
 }
 
 /// What a record says.
@@ -244,36 +240,10 @@ pub mod blind {
     pub const MPTCP: u8 = 4;
 }
 
-/// `struct limit`: what of a socket's bytes is wanted.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limit {
-    /// Names the socket.
-    pub id: u64,
-    /// By direction (sent, received): bytes before this position are not wanted …
-    pub skip_until: [u32; 2],
-    /// … where this is [`skip::UNTIL`].
-    pub skip: [u8; 2],
-    /// Nothing.
-    pub unused: [u8; 14],
+/// Where the limit of a socket stands in [`LIMITS`](crate::limits::LIMITS).
+pub fn limit_hash(id: u64) -> u32 {
+    (id >> 12).wrapping_add((id & 4095).wrapping_mul(1021)) as u32
 }
-
-/// `enum skip` of `syscalls.h`.
-pub mod skip {
-    /// All bytes are wanted.
-    pub const NOTHING: u8 = 0;
-    /// Those before a position are not.
-    pub const UNTIL: u8 = 1;
-    /// None is that is still to come.
-    pub const ALL: u8 = 2;
-}
-
-/// Where the limit of a socket stands in [`map::LIMITS`], which has `mask` and one places.
-pub fn limit_place(id: u64, mask: u32) -> usize {
-    ((id >> 12).wrapping_add((id & 4095).wrapping_mul(1021)) as u32 & mask) as usize
-}
-
-const _: () = assert!(size_of::<Limit>() == 32);
 
 /// How long each record is, without the bytes of a [`Data`].
 mod length {

@@ -3,8 +3,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use aya::maps::MapData;
-use l7trace_probes::syscalls::{Limit, skip};
+use aya::{Ebpf, EbpfLoader};
+use l7trace_probes::limits::{LIMITS, LIMITS_MASK, Limit, skip};
 
+use super::load::take_map;
 use super::mapping::{Mapping, page_size};
 use crate::Error;
 
@@ -16,23 +18,35 @@ pub(crate) struct Limits {
     _map: MapData,
 }
 
+/// How many there are; a power of two.
+const COUNT: u32 = 1 << 14;
+const MASK: u32 = COUNT - 1;
+
 impl Limits {
-    /// The limits of this map, which has `count` of them.
+    /// Sets the size of the array in an object that is about to be loaded.
+    pub(crate) fn configure(loader: &mut EbpfLoader<'_>) {
+        loader.map_max_entries(LIMITS, COUNT);
+        loader.override_global(LIMITS_MASK, &MASK, true);
+    }
+
+    /// Takes the limits out of a loaded object.
     ///
     /// # Errors
-    /// Where it cannot be mapped.
-    pub(crate) fn new(map: MapData, count: usize) -> Result<Limits, Error> {
-        let length = (count * size_of::<Limit>()).next_multiple_of(page_size());
+    /// Where they cannot be mapped.
+    pub(crate) fn take(ebpf: &mut Ebpf) -> Result<Limits, Error> {
+        let map = take_map(ebpf, LIMITS)?;
+        let length = (COUNT as usize * size_of::<Limit>()).next_multiple_of(page_size());
         let pages = Mapping::new(map.fd().as_fd(), length, 0, true)
             .map_err(|error| Error::Failed(format!("cannot map the limits of what is copied: {error}")))?;
         Ok(Limits { pages, _map: map })
     }
 
-    /// Bytes of `id`'s direction before `until`, or none at all any more, are not needed. It takes the
+    /// Bytes of `id`'s direction before `until`, or none at all any more, are not needed; the hash of the
+    /// id says where that stands. It takes the
     /// place of what was said of another that shares this one: limits spare work, and nothing depends
     /// on them.
-    pub(crate) fn skip(&self, place: usize, id: u64, direction: usize, until: Option<u32>) {
-        let start = place * size_of::<Limit>();
+    pub(crate) fn skip(&self, hash: u32, id: u64, direction: usize, until: Option<u32>) {
+        let start = (hash & MASK) as usize * size_of::<Limit>();
         let own = self.number(start + offset_of!(Limit, id));
         if own.load(Ordering::Relaxed) != id {
             // Whoever is meant at this moment: nothing of it is skipped.

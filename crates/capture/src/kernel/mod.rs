@@ -15,7 +15,7 @@ pub use clock::Clock;
 pub use frames::{Frame, frames};
 pub(crate) use limits::Limits;
 pub use load::{Loaded, load};
-pub(crate) use load::{advice, chain, load_program, take_map};
+pub(crate) use load::{advice, chain, load_program};
 pub use namespace::{Namespace, NetworkNamespace};
 pub use reader::Reader;
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};

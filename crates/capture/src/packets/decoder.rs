@@ -1,9 +1,12 @@
-use l7trace_event::{Event, Flags, SourceKind, Timestamp, Tuple, What, Witness};
-use l7trace_probes::packets::PacketRecord;
+use std::net::SocketAddr;
+
+use l7trace_event::{Cause, Endpoint, Event, Flags, SourceKind, Timestamp, Tuple, Unneeded, What, Witness};
+use l7trace_probes::packets::{PACKET_SKIPPED, PacketRecord};
+use l7trace_probes::ways::way;
 
 use super::tap::Warnings;
 use crate::decode::{PacketDecoder, Seen};
-use crate::kernel::{Clock, Frame, frames};
+use crate::kernel::{Clock, Frame, Limits, frames};
 use crate::owner::{Answer, Ask, Asked, Ends, Owners, Told};
 use crate::{Batch, Decoder};
 
@@ -16,6 +19,7 @@ pub(super) struct LiveDecoder {
     asked: Asked,
     /// When the last packet was seen: the time of what has none of its own.
     now: Timestamp,
+    limits: Limits,
     warnings: Warnings,
 }
 
@@ -28,7 +32,7 @@ pub(super) struct OwnerWitness {
 }
 
 impl LiveDecoder {
-    pub(super) fn new(namespace: u32, owners: OwnerWitness, warnings: Warnings) -> LiveDecoder {
+    pub(super) fn new(namespace: u32, owners: OwnerWitness, limits: Limits, warnings: Warnings) -> LiveDecoder {
         let clock = Clock::new();
         let now = clock.now();
         LiveDecoder {
@@ -38,6 +42,7 @@ impl LiveDecoder {
             owners,
             asked: Asked::default(),
             now,
+            limits,
             warnings,
         }
     }
@@ -78,7 +83,11 @@ impl Decoder for LiveDecoder {
                     let (owners, asked) = (&self.owners, &mut self.asked);
                     self.packets.network(seen, bytes, head.length, &mut |event| {
                         owners.ask_for(event, asked);
-                        each(event);
+                        if head.flags & PACKET_SKIPPED != 0 {
+                            each(&skipped(event));
+                        } else {
+                            each(event);
+                        }
                     });
                 }
                 Frame::RingFull { records, bytes } => each(&Event {
@@ -96,6 +105,15 @@ impl Decoder for LiveDecoder {
         self.owners.search.is_some()
     }
 
+    fn spare(&mut self, unneeded: &Unneeded) {
+        let ends = [unneeded.from, unneeded.from.other()].map(|side| unneeded.key.end(side));
+        let address = |end: &Endpoint| end.ip().map(|ip| SocketAddr::new(ip, end.port()));
+        if let (Some(from), Some(to)) = (address(&ends[0]), address(&ends[1])) {
+            let way = way(from, to);
+            self.limits.skip((way >> 32) as u32, way, 0, unneeded.until);
+        }
+    }
+
     fn not_understood(&self) -> Vec<(String, u64)> {
         self.packets.not_understood()
     }
@@ -103,6 +121,15 @@ impl Decoder for LiveDecoder {
     fn warnings(&mut self) -> Vec<String> {
         self.warnings.take()
     }
+}
+
+/// What is missing of a packet of which the headers alone were copied, as was wished.
+fn skipped<'a>(event: &Event<'a>) -> Event<'a> {
+    let mut event = event.clone();
+    if let What::Segment(segment) = &mut event.what {
+        segment.cause = Some(Cause::Skipped);
+    }
+    event
 }
 
 impl OwnerWitness {

@@ -12,7 +12,7 @@ mod tap;
 use aya::programs::SocketFilter;
 use l7trace_probes::packets as probe;
 
-use crate::kernel::{self, Capability, Namespace, NetworkNamespace};
+use crate::kernel::{self, Capability, Limits, Namespace, NetworkNamespace};
 use crate::owner::{Hook, Owners};
 use crate::{Error, Source};
 use decoder::{LiveDecoder, OwnerWitness};
@@ -69,8 +69,10 @@ pub fn open(options: &Options) -> Result<Source, Error> {
     let mut loaded = kernel::load("packets", probe::object(), None, options.ring_bytes, |loader| {
         loader.override_global(probe::ONLY_PORTS, &only_ports, true);
         loader.override_global(probe::PORTS, ports.as_slice(), true);
+        Limits::configure(loader);
     })?;
     load_filter(&mut loaded.ebpf)?;
+    let limits = Limits::take(&mut loaded.ebpf)?;
     let description = format!("packets on {}", interfaces.description());
     let sockets = Sockets::open(namespace, interfaces, loaded.ebpf)?;
     loaded.reader.wake_for(sockets.changes())?;
@@ -82,7 +84,7 @@ pub fn open(options: &Options) -> Result<Source, Error> {
     let warnings = Warnings::default();
     let witness = OwnerWitness { search: owners, told: hook.as_ref().map(Hook::told) };
     Ok(Source {
-        decoder: Box::new(LiveDecoder::new(sockets.namespace().inode(), witness, warnings.clone())),
+        decoder: Box::new(LiveDecoder::new(sockets.namespace().inode(), witness, limits, warnings.clone())),
         tap: Box::new(PacketTap::new(loaded.reader, sockets, hook, answers, warnings)),
         description,
     })

@@ -3,10 +3,9 @@ use std::sync::Arc;
 
 use l7trace_event::{Blind, Cause, Event, Flags, Segment, SourceKind, Timestamp, Tuple, Unneeded, What, Witness};
 use l7trace_probes::syscalls::{
-    BlindProcess, Data, Facts, Heard, Names, Record, State, blind, cause, facts, limit_place, state,
+    BlindProcess, Data, Facts, Heard, Names, Record, State, blind, cause, facts, limit_hash, state,
 };
 
-use super::filters::LIMITS;
 use super::sockets::{Sockets, text};
 use crate::kernel::{Clock, Frame, Limits, frames};
 use crate::{Batch, Decoder};
@@ -214,7 +213,7 @@ impl Decoder for SyscallsDecoder {
         // The sending end's socket, and the receiving end's.
         for (direction, side) in [unneeded.from, unneeded.from.other()].into_iter().enumerate() {
             if let Some(id) = self.sockets.at_end(&unneeded.key, side) {
-                self.limits.skip(limit_place(id, LIMITS - 1), id, direction, unneeded.until);
+                self.limits.skip(limit_hash(id), id, direction, unneeded.until);
             }
         }
     }

@@ -9,7 +9,7 @@ use l7trace_probes::syscalls::{global, map};
 
 use super::Options;
 use crate::Error;
-use crate::kernel::{Namespace, chain};
+use crate::kernel::{Limits, Namespace, chain};
 
 /// The options' filters in the kernel's terms: numbers.
 #[derive(Debug)]
@@ -37,14 +37,10 @@ struct Globals {
     follow: u32,
     copy_limit: u32,
     each_end: u32,
-    limits_mask: u32,
 }
 
 /// The inode number of the first PID namespace (`include/linux/proc_ns.h`).
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
-
-/// How many limits the kernel looks into; a power of two.
-pub(super) const LIMITS: u32 = 1 << 14;
 
 impl Filters {
     /// Resolves what the options name.
@@ -65,7 +61,6 @@ impl Filters {
             follow: u32::from(options.follow),
             copy_limit: options.copy_limit,
             each_end: u32::from(options.each_end),
-            limits_mask: LIMITS - 1,
         };
         Ok(Filters {
             pids: options.pids.clone(),
@@ -92,11 +87,10 @@ impl Filters {
             (global::FOLLOW, &globals.follow),
             (global::COPY_LIMIT, &globals.copy_limit),
             (global::EACH_END, &globals.each_end),
-            (global::LIMITS_MASK, &globals.limits_mask),
         ] {
             loader.override_global(name, value, true);
         }
-        loader.map_max_entries(map::LIMITS, LIMITS);
+        Limits::configure(loader);
     }
 
     /// Fills the maps of a loaded object.

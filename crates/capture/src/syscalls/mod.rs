@@ -18,9 +18,7 @@ mod unix;
 pub use control::Control;
 pub use options::{Engine, Options};
 
-use l7trace_probes::syscalls::map;
-
-use crate::kernel::{Capability, Limits, require_capabilities, require_kernel, take_map};
+use crate::kernel::{Capability, Limits, require_capabilities, require_kernel};
 use crate::{Error, Source};
 
 /// Opens the source: when it returns, everything is attached.
@@ -42,8 +40,7 @@ pub fn open_with_control(options: &Options) -> Result<(Source, Control), Error> 
     let mut attached = engine::attach(options, &filters)?;
     let control = Control::take(&mut attached.loaded.ebpf)?;
     let description = format!("syscalls (engine {})", attached.description);
-    let limits = take_map(&mut attached.loaded.ebpf, map::LIMITS)?;
-    let limits = Limits::new(limits, filters::LIMITS as usize)?;
+    let limits = Limits::take(&mut attached.loaded.ebpf)?;
     let decoder = decoder::SyscallsDecoder::new(options.sockets as usize, limits, attached.warnings);
     let tap = tap::SyscallsTap::new(attached.loaded);
     Ok((Source { tap: Box::new(tap), decoder: Box::new(decoder), description }, control))
