@@ -18,6 +18,9 @@ use crate::wiring::{Mode, live_options, pipeline, shows_terminal};
 /// How many batches may wait for the parsers: beyond that the kernel's ring is the buffer.
 const QUEUE: usize = 64;
 
+/// How many emptied batches are kept for reuse.
+const SPARE: usize = 4;
+
 /// How long a tap waits for something to come.
 const TAP_WAIT: Duration = Duration::from_millis(20);
 
@@ -123,7 +126,10 @@ impl Live {
         self.pipeline.batch(index, self.decoders[index].as_mut(), &batch);
         self.tell_unneeded();
         batch.clear();
-        if let Ok(mut spare) = self.spare.lock() {
+        // A burst leaves many; a few are enough for what follows.
+        if let Ok(mut spare) = self.spare.lock()
+            && spare.len() < SPARE
+        {
             spare.push(batch);
         }
     }

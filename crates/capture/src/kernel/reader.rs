@@ -25,8 +25,9 @@ pub struct Reader {
     hurried: bool,
 }
 
-/// A batch takes so many bytes at most, and one record.
-const BATCH_BYTES: usize = 4 << 20;
+/// A batch takes so many bytes at most, and one record: what is in it is still in the processor's cache
+/// when the decoder comes to it.
+const BATCH_BYTES: usize = 1 << 20;
 /// How long the ring is left alone while there is traffic, and while there was none for a while.
 const REST_BUSY: Duration = Duration::from_millis(4);
 const REST_IDLE: Duration = Duration::from_millis(20);
