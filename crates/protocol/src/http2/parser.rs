@@ -162,13 +162,13 @@ impl Http2Parser {
     /// Reads a frame: DATA as it comes, all others once they are there whole.
     fn frame(&mut self, direction: Direction, window: &mut Window<'_>, out: &mut Outbox) -> bool {
         let Some(header) = FrameHeader::parse(window.bytes()) else { return false };
+        let first = window.mark(window.position());
+        // What the server said before this frame was sent is no answer to it.
+        self.connection.reach(direction, first.position, first.at, out);
         if !self.is_acceptable(direction, &header) {
             return self.derail(direction, window, out);
         }
-        let first = window.mark(window.position());
         let acknowledged = window.acknowledged_at(window.position());
-        // What the server said before this frame was sent is no answer to it.
-        self.connection.reach(direction, first.position, first.at, out);
         if header.kind != frame::CONTINUATION && self.readers[direction.index()].assembly.is_some() {
             // A block that something else breaks into (section 6.10): as far as it goes.
             self.give_up_assembly(direction, 0, out);

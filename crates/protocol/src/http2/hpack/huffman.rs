@@ -43,15 +43,42 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed
             held -= entry.bits();
         }
     }
-    tail(&coded[next..], bits, held, out, written)
+    let left = coded.len() - next;
+    tail(last_bytes(coded, left), 8 * left as u32, bits, held, out, written)
 }
 
-/// Decodes the last bytes, fewer than eight, and the `held` bits before them.
+/// The last `count` bytes, fewer than eight, as the highest bits. By a few loads that may overlap, as
+/// most strings are short and copying them first costs more than decoding a symbol.
 #[inline]
-fn tail(last: &[u8], mut bits: u64, mut held: u32, out: &mut [u8], mut written: usize) -> Result<usize, Malformed> {
-    let mut eight = [0; 8];
-    eight[..last.len()].copy_from_slice(last);
-    let (last_bits, last) = (8 * last.len() as u32, u64::from_be_bytes(eight));
+fn last_bytes(coded: &[u8], count: usize) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    if let Some(eight) = coded.last_chunk::<8>() {
+        return u64::from_be_bytes(*eight) << (64 - 8 * count);
+    }
+    // All of it is the last of it.
+    match (coded.first_chunk::<4>(), coded.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last)) << (64 - 8 * count)
+        }
+        _ => {
+            let byte = |place: usize| coded.get(place).map_or(0, |byte| u64::from(*byte) << (56 - 8 * place));
+            byte(0) | byte(count / 2) | byte(count - 1)
+        }
+    }
+}
+
+/// Decodes the last bytes, of which there are `last_bits` bits, and the `held` bits before them.
+#[inline]
+fn tail(
+    last: u64,
+    last_bits: u32,
+    mut bits: u64,
+    mut held: u32,
+    out: &mut [u8],
+    mut written: usize,
+) -> Result<usize, Malformed> {
     let mut fed = 0;
     loop {
         if fed < last_bits {
