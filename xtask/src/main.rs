@@ -8,6 +8,7 @@ mod demo;
 mod probes;
 mod test;
 mod tools;
+mod vm;
 
 /// A command: its name, what it does, and its function, which takes the arguments behind the name.
 type Command = (&'static str, &'static str, fn(&[String]) -> anyhow::Result<()>);
@@ -16,6 +17,7 @@ type Command = (&'static str, &'static str, fn(&[String]) -> anyhow::Result<()>)
 const COMMANDS: &[Command] = &[
     ("demo", "show l7trace at work on real traffic, in a network namespace of its own", demo::run),
     ("test", "run every test that can run here, and count those that cannot", test::run),
+    ("vm", "run the syscalls suites and a smoke test on Debian's kernels, the oldest to the newest", vm::run),
     ("probes", "rebuild the committed eBPF objects; --check: fail if they differ", probes::run),
     ("ci", "check everything that must hold before a change lands", ci::run),
 ];

@@ -9,9 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use l7trace_capture::syscalls::{Engine, Options};
 use l7trace_event::{Endpoint, Flags};
-use live::{Seen, SeenWhat, TestNamespace, Trace, Tracer, compiled, possible};
-
-const ENGINES: [Engine; 2] = [Engine::Sock, Engine::Tracepoints];
+use live::{Seen, SeenWhat, TestNamespace, Trace, Tracer, compiled, engines, possible};
 
 /// A program that waits for a line before it goes on.
 struct Gated {
@@ -72,7 +70,7 @@ fn only_wanted(
         return;
     }
     let program = compiled("socket_calls");
-    for engine in ENGINES {
+    for engine in engines(name) {
         let namespace = TestNamespace::new(&format!("{name}-{}", engine.name()));
         let mut one = Gated::start(wanted(&namespace, &program));
         let mut other = Gated::start(namespace.command(&program, &["write_read", "gated"]));
@@ -145,7 +143,9 @@ fn connections_older_than_the_tracer() {
         return;
     }
     let program = compiled("socket_calls");
-    for (engine, scenario) in [(ENGINES[0], "older"), (ENGINES[1], "older"), (ENGINES[0], "older_unix")] {
+    let scenarios = ["older", "older_unix"];
+    let engines = engines("connections_older_than_the_tracer");
+    for (engine, scenario) in engines.iter().flat_map(|engine| scenarios.map(|scenario| (*engine, scenario))) {
         let namespace = TestNamespace::new(&format!("older-{}", engine.name()));
         let mut one = Gated::start(namespace.command(&program, &[scenario]));
         let a = match scenario {
@@ -210,7 +210,7 @@ fn a_ring_too_small_loses_by_the_byte() {
         return;
     }
     let program = compiled("socket_calls");
-    for engine in ENGINES {
+    for engine in engines("a_ring_too_small_loses_by_the_byte") {
         let namespace = TestNamespace::new(&format!("loss-{}", engine.name()));
         let tracer = Tracer::start(&Options { engine, ring_bytes: 64 << 10, ..namespace.options() });
         live::run(&mut namespace.command(&program, &["flood"]));

@@ -145,7 +145,8 @@ static __always_inline bool is_wanted(struct task_struct *task, __u32 process)
 	if (commands) {
 		struct command command = {};
 
-		BPF_CORE_READ_INTO(&command.name, task, group_leader, comm);
+		/* Up to its zero: what an earlier, longer name left stands behind it in older kernels. */
+		BPF_CORE_READ_STR_INTO(&command.name, task, group_leader, comm);
 		if (!bpf_map_lookup_elem(&wanted_commands, &command))
 			return false;
 	}

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use l7trace_capture::kernel::NetworkNamespace;
-use l7trace_capture::syscalls::{self, Options};
+use l7trace_capture::syscalls::{self, Engine, Options};
 use l7trace_capture::{Batch, Filled};
 use l7trace_event::{Blind, Cause, Event, Flags, Process, Tuple, What};
 
@@ -29,6 +29,22 @@ pub fn possible(test: &str) -> bool {
     let needs = format!("it needs root ({root}), /sys/kernel/btf/vmlinux ({kernel}), ip, nsenter and gcc ({tools})");
     l7trace_testkit::skip::skip(test, &needs);
     false
+}
+
+/// Whether this kernel has what an engine needs; says loudly where it has not.
+pub fn has(engine: Engine, test: &str) -> bool {
+    const NEEDED: &[u8] = b"btf_trace_sock_send_length\0";
+    let types = || fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+    if engine != Engine::Sock || types().windows(NEEDED.len()).any(|window| window == NEEDED) {
+        return true;
+    }
+    l7trace_testkit::skip::skip(test, "this kernel has no sock:sock_send_length (Linux 6.3 has it)");
+    false
+}
+
+/// The engines that this kernel has.
+pub fn engines(test: &str) -> Vec<Engine> {
+    [Engine::Sock, Engine::Tracepoints].into_iter().filter(|engine| has(*engine, test)).collect()
 }
 
 /// A network namespace with loopback, removed in the end.
