@@ -35,7 +35,8 @@ pub(crate) fn fetch(suite: &str, folder: &Path) -> anyhow::Result<Kernel> {
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh)?;
     apt.run("apt-get", &["download", "-q", &package], &fresh)?;
-    let file = fs::read_dir(&fresh)?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()));
+    let file =
+        fs::read_dir(&fresh)?.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("deb".as_ref()));
     let file = file.with_context(|| format!("apt-get downloaded no {package}"))?;
     run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&unpacked))?;
     let image = image_in(&unpacked).with_context(|| format!("{package} holds no kernel image"))?;
@@ -73,7 +74,12 @@ impl Apt {
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
             "Dir::Etc::sourceparts=/dev/null".into(),
         ];
-        let paths = [("Etc::sourcelist", "sources.list"), ("State::lists", "lists"), ("Cache", "cache"), ("State::status", "status")];
+        let paths = [
+            ("Etc::sourcelist", "sources.list"),
+            ("State::lists", "lists"),
+            ("Cache", "cache"),
+            ("State::status", "status"),
+        ];
         options.extend(paths.map(|(name, below)| format!("Dir::{name}={}", folder.join(below).display())));
         let apt = Apt { options };
         apt.run("apt-get", &["update", "-q"], folder)?;
@@ -96,7 +102,12 @@ impl Apt {
 
 /// Where this machine's apt has Debian from.
 fn mirror() -> anyhow::Result<String> {
-    let text = run(Command::new("apt-get").args(["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages"]))?;
+    let text = run(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(ORIGIN)|$(LABEL)|$(SITE)",
+        "Created-By: Packages",
+    ]))?;
     let found = text.lines().find_map(|line| line.strip_prefix("Debian|Debian|"));
     found.map(str::to_owned).context("this machine's apt knows no mirror of Debian")
 }

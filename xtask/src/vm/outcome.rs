@@ -81,7 +81,12 @@ impl Outcome {
                 continue;
             }
             if source.right.len() as u64 != self.exchanges || !source.wrong.is_empty() {
-                faults.push(format!("{name}: {} of {} exchanges; {}", source.right.len(), self.exchanges, source.wrong.join(" / ")));
+                faults.push(format!(
+                    "{name}: {} of {} exchanges; {}",
+                    source.right.len(),
+                    self.exchanges,
+                    source.wrong.join(" / ")
+                ));
             }
             if !source.closed {
                 faults.push(format!("{name}: the ledger is open: {}", source.ledger.as_deref().unwrap_or("none")));
