@@ -100,7 +100,7 @@ impl Outcome {
         let mut rows = Vec::new();
         for name in SOURCES {
             let Some(source) = self.sources.get(name) else { continue };
-            let said = source.said.first().map_or("", String::as_str);
+            let said: String = source.said.first().into_iter().flat_map(|said| said.chars()).take(160).collect();
             let suite = match self.suites.get(name) {
                 Some(true) => "yes",
                 Some(false) => "**no**",
