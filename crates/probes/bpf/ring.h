@@ -30,6 +30,20 @@ struct {
 	__type(value, struct lost);
 } lost SEC(".maps");
 
+/*
+ * Since Linux 7.0 a program may be preempted. Another thread's call of it on the same processor is
+ * then not traced at all, until the first one goes on; and what is kept for each processor would be
+ * two programs' at once. There the loader puts the kernel's bpf_preempt_disable and
+ * bpf_preempt_enable in the place of these two calls, and nothing elsewhere.
+ */
+#define CALL_PLACEHOLDER(NUMBER) asm volatile("call %0" : : "i"(NUMBER) : "r0", "r1", "r2", "r3", "r4", "r5", "memory")
+#define UNPREEMPTED(WORK)                     \
+	do {                                  \
+		CALL_PLACEHOLDER(0x7fff0001); \
+		WORK;                         \
+		CALL_PLACEHOLDER(0x7fff0002); \
+	} while (0)
+
 /* How many bytes must wait in the ring before its reader is woken: a quarter of it. */
 const volatile __u64 wake_at = 1 << 22;
 

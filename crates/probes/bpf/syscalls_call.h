@@ -215,11 +215,12 @@ static __always_inline bool buffers_of_vector(__u64 vector, __u64 entries, struc
 
 static __always_inline bool buffers_of_message(__u64 address, struct buffers *buffers)
 {
-	struct message message;
+	/* The vector's two words alone: a message as a whole would take more of the stack than there is. */
+	__u64 vector[2];
 
-	if (bpf_probe_read_user(&message, 32, (void *)address))
+	if (bpf_probe_read_user(vector, sizeof(vector), (void *)address + __builtin_offsetof(struct message, vector)))
 		return false;
-	return buffers_of_vector(message.vector, message.entries, buffers);
+	return buffers_of_vector(vector[0], vector[1], buffers);
 }
 
 /*

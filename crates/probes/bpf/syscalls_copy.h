@@ -13,9 +13,8 @@
 #define COPY_HEAD (sizeof(struct data_record) + 8)
 /* Pieces shorter than this are gathered into one record. */
 #define GATHER_BELOW 2048
-/* Pieces of one call are walked over in so many strides of so many steps at most. */
-#define STRIDES 30
-#define STEPS 64
+/* The pieces of one call are walked over in so many steps at most. */
+#define STEPS 1920
 /* A call of so many buffers at most, and so many bytes, is copied without a walk. */
 #define FEW 6
 #define FEW_BYTES 4096
@@ -303,16 +302,6 @@ __noinline int step(void)
 	return 1;
 }
 
-/* Several steps; 0 where the walk is over. The verifier counts every turn of a loop. */
-__noinline int stride(void)
-{
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < STEPS; i++)
-		if (!step())
-			return 0;
-	return 1;
-}
-
 /* Walks over everything that a call moved. */
 __noinline int walk_over(void)
 {
@@ -321,8 +310,8 @@ __noinline int walk_over(void)
 	if (!walk)
 		return 0;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < STRIDES; i++)
-		if (!stride())
+	for (int i = 0; i < STEPS; i++)
+		if (!step())
 			return 0;
 	flush(walk);
 	if (walk->left)

@@ -145,8 +145,7 @@ static __always_inline bool gone(struct sock *sk, struct tcp_sock *tcp, struct s
 	return closed;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+static __always_inline void state_changed(struct sock *sk, int from, int to)
 {
 	__u64 key = (__u64)sk;
 	__u64 time = bpf_ktime_get_ns();
@@ -154,10 +153,10 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	struct tcp_sock *tcp;
 
 	if (LOAD(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
+		return;
 	if (to == TCP_SYN_SENT) {
 		connecting(sk, time);
-		return 0;
+		return;
 	}
 	state = bpf_map_lookup_elem(&sockets, &key);
 	if (state && state->flags & SOCKET_DEAD) {
@@ -168,10 +167,10 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 		state = NULL;
 	}
 	if (!state && !(from == TCP_SYN_RECV && to == TCP_ESTABLISHED))
-		return 0;
+		return;
 	tcp = TCP_OF(sk);
 	if (!tcp)
-		return 0;
+		return;
 	if (to == TCP_ESTABLISHED) {
 		established(sk, tcp, state, from, time);
 	} else if (state && to == TCP_CLOSE) {
@@ -180,6 +179,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	} else if (state) {
 		ending(sk, tcp, state, to, time);
 	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+{
+	UNPREEMPTED(state_changed(sk, from, to));
 	return 0;
 }
 

@@ -111,18 +111,15 @@ static __always_inline void transferred(struct sock *sk, __u32 moved, int flags,
 	tell_moved(sk, state, walk, index, 0, moved, flags);
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_send_length, struct sock *sk, int moved, int flags)
+static __always_inline void sent(struct sock *sk, int moved, int flags)
 {
 	if (moved <= 0)
 		moved_nothing(moved);
 	else
 		transferred(sk, moved, flags, SENT);
-	return 0;
 }
 
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
+static __always_inline void received(struct sock *sk, int moved, int flags)
 {
 	if (moved <= 0) {
 		moved_nothing(moved);
@@ -131,6 +128,19 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
 	} else if (!(flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
 		transferred(sk, moved, flags, RECEIVED);
 	}
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int moved, int flags)
+{
+	UNPREEMPTED(sent(sk, moved, flags));
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int moved, int flags)
+{
+	UNPREEMPTED(received(sk, moved, flags));
 	return 0;
 }
 

@@ -583,8 +583,8 @@ static __always_inline bool was_told(const struct socket_state *state, __u32 pos
 	return ahead >= 0 && (__u64)ahead + moved <= (__u32)told;
 }
 
-/* Begins to keep a socket. */
-static __always_inline struct socket_state *keep(struct sock *sk, __u32 flags, __u64 inode, __u64 time)
+/* Begins to keep a socket: apart, as a state would take much of the 512 bytes of stack that a program has. */
+static __noinline struct socket_state *keep(struct sock *sk, __u32 flags, __u64 inode, __u64 time)
 {
 	__u64 key = (__u64)sk;
 	struct socket_state fresh = {

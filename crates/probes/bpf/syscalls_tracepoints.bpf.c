@@ -98,14 +98,14 @@ static __always_inline bool begin(struct enter_context *context, __u32 descripto
 SEC("tracepoint")
 int enter_three(struct enter_context *context)
 {
-	begin(context, context->arguments[0], 3, direction_of(context->number));
+	UNPREEMPTED(begin(context, context->arguments[0], 3, direction_of(context->number)));
 	return 0;
 }
 
 SEC("tracepoint")
 int enter_four(struct enter_context *context)
 {
-	begin(context, context->arguments[0], 4, direction_of(context->number));
+	UNPREEMPTED(begin(context, context->arguments[0], 4, direction_of(context->number)));
 	return 0;
 }
 
@@ -113,8 +113,7 @@ int enter_four(struct enter_context *context)
 SEC("tracepoint")
 int enter_splice(struct enter_context *context)
 {
-	if (!begin(context, context->arguments[0], 1, RECEIVED))
-		begin(context, context->arguments[2], 1, SENT);
+	UNPREEMPTED(if (!begin(context, context->arguments[0], 1, RECEIVED)) begin(context, context->arguments[2], 1, SENT));
 	return 0;
 }
 
@@ -180,8 +179,7 @@ __noinline int length_of_messages(__u64 messages, __u32 count)
 	return total;
 }
 
-SEC("tracepoint")
-int leave(struct exit_context *context)
+static __always_inline void left(struct exit_context *context)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct begun *begun = bpf_map_lookup_elem(&calls, &thread);
@@ -195,34 +193,40 @@ int leave(struct exit_context *context)
 	__u32 moved;
 
 	if (!begun || !begun->socket)
-		return 0;
+		return;
 	sk = (struct sock *)begun->socket;
 	begun->socket = 0;
 	if (begun->call.number != (__u32)context->number || result < 0)
-		return 0;
+		return;
 	direction = begun->direction;
 	flags = direction == RECEIVED ? receive_flags(&begun->call) : 0;
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
-		return 0;
+		return;
 	if (!result) {
 		if (direction == RECEIVED)
 			read_end(sk);
-		return 0;
+		return;
 	}
 	walk = own_walk();
 	if (!walk)
-		return 0;
+		return;
 	moved = result;
 	several = begun->call.number == CALL_SENDMMSG || begun->call.number == CALL_RECVMMSG;
 	if (several)
 		moved = length_of_messages(begun->call.arguments[1], result);
 	if (!moved || (direction == RECEIVED && pass_unseen(sk, moved)))
-		return 0;
+		return;
 	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)
-		return 0;
+		return;
 	walk->call = begun->call;
 	tell_moved(sk, state, walk, 0, several ? result : 0, moved, flags);
+}
+
+SEC("tracepoint")
+int leave(struct exit_context *context)
+{
+	UNPREEMPTED(left(context));
 	return 0;
 }
 
@@ -262,7 +266,7 @@ static __always_inline void end_unix(__u32 descriptor, bool closes)
 SEC("tracepoint")
 int enter_close(struct enter_context *context)
 {
-	end_unix(context->arguments[0], true);
+	UNPREEMPTED(end_unix(context->arguments[0], true));
 	return 0;
 }
 
@@ -270,7 +274,7 @@ SEC("tracepoint")
 int enter_shutdown(struct enter_context *context)
 {
 	if (context->arguments[1]) /* not SHUT_RD */
-		end_unix(context->arguments[0], false);
+		UNPREEMPTED(end_unix(context->arguments[0], false));
 	return 0;
 }
 

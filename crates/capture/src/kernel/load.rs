@@ -9,7 +9,7 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use l7trace_probes::{LOST, RING, WAKE_AT};
 
 use super::reader::LostCounters;
-use super::{Reader, Ring};
+use super::{Reader, Ring, placeholders};
 use crate::Error;
 
 /// An object in the kernel: its programs, still to be attached, and the reader of its ring.
@@ -46,8 +46,9 @@ pub fn load<'a>(
     // since asking with level 0 fails by itself and hides why.
     loader.btf(btf);
     configure(&mut loader);
+    let object = placeholders::filled(object, btf);
     let mut ebpf =
-        load_object(loader, object, ring_bytes, processors, &wake_at).map_err(|error| load_error(name, &error))?;
+        load_object(loader, &object, ring_bytes, processors, &wake_at).map_err(|error| load_error(name, &error))?;
 
     let ring = Ring::new(take_map(&mut ebpf, RING)?, ring_bytes as usize)?;
     let lost = LostCounters::new(take_map(&mut ebpf, LOST)?, processors as usize)?;

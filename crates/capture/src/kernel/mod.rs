@@ -7,6 +7,7 @@ mod limits;
 mod load;
 mod mapping;
 mod namespace;
+mod placeholders;
 mod reader;
 mod requirements;
 mod ring;

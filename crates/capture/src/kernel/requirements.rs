@@ -84,9 +84,14 @@ pub fn require_kernel() -> Result<(), Error> {
     too_old(release.trim()).map_or(Ok(()), |text| Err(Error::Failed(text)))
 }
 
-fn too_old(release: &str) -> Option<String> {
+/// The first two numbers of a kernel's release.
+pub(super) fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    let version = (numbers.next()?, numbers.next().unwrap_or(0));
+    Some((numbers.next()?, numbers.next().unwrap_or(0)))
+}
+
+fn too_old(release: &str) -> Option<String> {
+    let version = version(release)?;
     (version < (5, 8)).then(|| {
         format!(
             "cannot trace on kernel {release}: it has no BPF ring buffer; l7trace needs Linux 5.8 or newer \
