@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::tools;
+use crate::{tools, vm};
 
 /// What the live tests use, with the Debian package of each.
 pub(crate) const LIVE_TOOLS: &[(&str, &str)] = &[
@@ -49,6 +49,7 @@ pub(crate) fn run(filter: &[String]) -> anyhow::Result<()> {
         try_again(&mut count, &skips)?;
     }
     let captures_failed = if filter.is_empty() { captures(&skips)? } else { false };
+    let kernels_failed = if filter.is_empty() { kernels(&skips)? } else { false };
 
     let skipped = std::fs::read_to_string(&skips).context("cannot read the list of skipped tests")?;
     let skipped: Vec<&str> = skipped.lines().collect();
@@ -56,13 +57,31 @@ pub(crate) fn run(filter: &[String]) -> anyhow::Result<()> {
     for line in &skipped {
         println!("{line}");
     }
-    let failed = count.failed + u64::from(captures_failed);
+    let failed = count.failed + u64::from(captures_failed) + u64::from(kernels_failed);
     let passed = count.passed.saturating_sub(skipped.len() as u64);
     println!("{passed} passed, {failed} failed, {} skipped", skipped.len() as u64 + count.ignored);
     if failed > 0 {
         bail!("{failed} failed");
     }
     Ok(())
+}
+
+/// Runs the syscalls suites on the oldest and the newest kernel, where they can be had. Whether that
+/// failed.
+fn kernels(skips: &std::path::Path) -> anyhow::Result<bool> {
+    match vm::try_kernels(&vm::ENDS) {
+        Ok(faults) => {
+            for fault in &faults {
+                println!("failed: {fault}");
+            }
+            Ok(!faults.is_empty())
+        }
+        Err(why) => {
+            let mut file = std::fs::OpenOptions::new().append(true).open(skips)?;
+            writeln!(file, "skipped: other kernels in virtual machines: {why:#}")?;
+            Ok(false)
+        }
+    }
 }
 
 /// Live tests share a machine with whatever else runs on it: what failed is tried once more, alone, and

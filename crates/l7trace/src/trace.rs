@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use l7trace_capture::{Batch, Decoder, Filled, Source, Tap, live};
 use l7trace_event::Timestamp;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{LiveArgs, TraceArgs};
 use crate::pipeline::Pipeline;
@@ -40,14 +41,24 @@ pub(crate) fn trace(arguments: &TraceArgs) -> anyhow::Result<()> {
     live.run(&stop, arguments.live.duration, status)
 }
 
-/// A flag that SIGINT and SIGTERM set; the second of them ends at once.
+/// How long after the first signal another of them belongs to it: `timeout` and terminals tell a
+/// process and its group, and it hears both.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
+/// A flag that SIGINT and SIGTERM set; another of them later ends at once.
 pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("cannot handle signals")?;
-    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let told = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
+        for _ in signals.forever() {
+            told.store(true, Ordering::Relaxed);
+            if first.get_or_insert_with(Instant::now).elapsed() > SAME_SIGNAL {
+                std::process::exit(130);
+            }
+        }
+    });
     Ok(stop)
 }
 
