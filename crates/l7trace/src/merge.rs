@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use l7trace_event::{Cause, Event, Flags, Packet, Process, Segment, Timestamp, Tuple, What, Witness};
 
-/// How long an event waits for those of other sources: longer than a tap rests.
-const LAG: Duration = Duration::from_millis(30);
+/// By how much the events of one source may be out of their order.
+const DISORDER: Duration = Duration::from_millis(1);
 
 /// The most bytes that wait; beyond that events go on out of order.
 const MOST_WAITING: usize = 64 << 20;
@@ -85,9 +85,10 @@ impl Merge {
         self.waiting[source].push_back(owned);
     }
 
-    /// Gives the events whose time has come, in its order; all of them where no time is given.
-    pub(crate) fn release(&mut self, now: Option<Timestamp>, each: &mut dyn FnMut(&Event<'_>)) {
-        let until = now.map(|now| now - LAG);
+    /// Gives the events from before `until`, up to which every source has told what it had, in the order
+    /// of time; all of them where no time is given.
+    pub(crate) fn release(&mut self, until: Option<Timestamp>, each: &mut dyn FnMut(&Event<'_>)) {
+        let until = until.map(|until| until - DISORDER);
         loop {
             let heads = self.waiting.iter().enumerate().filter_map(|(source, queue)| Some((queue.front()?.at, source)));
             let Some((at, source)) = heads.min() else { return };
@@ -146,15 +147,15 @@ mod tests {
             what: What::Exists,
             packet: None,
         };
-        let lag = LAG.as_nanos() as u64;
+        let slack = DISORDER.as_nanos() as u64;
         let mut given = Vec::new();
         merge.push(0, &event(10));
         merge.push(0, &event(30));
-        merge.release(Some(Timestamp(lag + 5)), &mut |event| given.push(event.at.0));
+        merge.release(Some(Timestamp(slack + 5)), &mut |event| given.push(event.at.0));
         assert!(given.is_empty());
         merge.push(1, &event(5));
         merge.push(1, &event(20));
-        merge.release(Some(Timestamp(lag + 20)), &mut |event| given.push(event.at.0));
+        merge.release(Some(Timestamp(slack + 20)), &mut |event| given.push(event.at.0));
         assert_eq!(given, [5, 10, 20]);
         merge.release(None, &mut |event| given.push(event.at.0));
         assert_eq!(given, [5, 10, 20, 30]);

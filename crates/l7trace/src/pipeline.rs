@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use l7trace_capture::{Batch, Decoder};
 use l7trace_event::{Blind, Event, Timestamp, Unneeded, What};
 use l7trace_exchange::{Receiver, Record, Summary, Tracker};
@@ -18,11 +20,16 @@ pub(crate) struct Pipeline {
     recording: Option<Recording>,
     /// Where there are several sources.
     merge: Option<Merge>,
+    /// By live source: up to when it has told of everything.
+    told: Vec<Timestamp>,
     /// The first and the last time that was believed.
     span: Option<(Timestamp, Timestamp)>,
     ring_full: (u64, u64),
     blind: Vec<Blind>,
 }
+
+/// For so long a source that tells of nothing is waited for.
+const STALLED: Duration = Duration::from_millis(500);
 
 impl Pipeline {
     pub(crate) fn new(
@@ -30,18 +37,40 @@ impl Pipeline {
         tracker: Tracker<Emitter>,
         recording: Option<Recording>,
     ) -> Pipeline {
-        Pipeline { table, tracker, recording, merge: None, span: None, ring_full: (0, 0), blind: Vec::new() }
+        Pipeline {
+            table,
+            tracker,
+            recording,
+            merge: None,
+            told: Vec::new(),
+            span: None,
+            ring_full: (0, 0),
+            blind: Vec::new(),
+        }
     }
 
     /// Takes all events of a batch.
     pub(crate) fn batch(&mut self, source: usize, decoder: &mut dyn Decoder, batch: &Batch) {
+        let mut told = self.told.get(source).copied().unwrap_or_default();
+        let mut note = |event: &Event<'_>| {
+            if let What::Segment(_) = event.what {
+                told = told.max(event.at);
+            }
+        };
         match self.merge.take() {
-            None => decoder.decode(batch, &mut |event| self.event(event)),
+            None => decoder.decode(batch, &mut |event| {
+                note(event);
+                self.event(event);
+            }),
             Some(mut merge) => {
-                decoder.decode(batch, &mut |event| merge.push(source, event));
+                decoder.decode(batch, &mut |event| {
+                    note(event);
+                    merge.push(source, event);
+                });
                 self.merge = Some(merge);
             }
         }
+        self.has_told(source, told);
         for warning in decoder.warnings() {
             eprintln!("l7trace: {warning}");
         }
@@ -50,8 +79,16 @@ impl Pipeline {
         }
     }
 
-    /// So many sources are to be merged by time.
-    pub(crate) fn merge(&mut self, sources: usize) {
+    /// A source has told of everything before this time.
+    pub(crate) fn has_told(&mut self, source: usize, until: Timestamp) {
+        if let Some(told) = self.told.get_mut(source) {
+            *told = until.max(*told);
+        }
+    }
+
+    /// So many live sources there are; several are merged by time.
+    pub(crate) fn sources(&mut self, sources: usize) {
+        self.told = vec![Timestamp::default(); sources];
         if sources > 1 {
             self.merge = Some(Merge::new(sources, self.recording.is_some()));
         }
@@ -105,6 +142,9 @@ impl Pipeline {
 
     /// Time goes by, whether or not anything happens (live only).
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        // What is still to be told of an earlier moment may fill the holes that are waited for.
+        let told = self.told.iter().copied().min().unwrap_or(now);
+        let now = told.max(now - STALLED).min(now);
         self.release(Some(now));
         self.table.advance(now, &mut self.tracker);
         self.note_time();

@@ -22,6 +22,10 @@ const QUEUE: usize = 64;
 /// How many emptied batches are kept for reuse.
 const SPARE: usize = 4;
 
+/// How long a tap waits for something to come while there is traffic: others may have to wait for it.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
+const BUSY: Duration = Duration::from_millis(100);
+
 /// How long a tap waits for something to come.
 const TAP_WAIT: Duration = Duration::from_millis(20);
 
@@ -62,11 +66,19 @@ pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// What a tap took out of the kernel.
+struct Taken {
+    source: usize,
+    batch: Batch,
+    /// Before this time there was nothing more to take.
+    emptied: Option<Timestamp>,
+}
+
 /// A running trace.
 pub(crate) struct Live {
     decoders: Vec<Box<dyn Decoder>>,
     pipeline: Pipeline,
-    batches: Receiver<(usize, Batch)>,
+    batches: Receiver<Taken>,
     /// Emptied batches, for reuse.
     spare: Arc<Mutex<Vec<Batch>>>,
     /// Tells the taps to take what is left and end.
@@ -77,7 +89,7 @@ pub(crate) struct Live {
 impl Live {
     /// Starts a thread for each tap, and says that everything is attached.
     pub(crate) fn start(sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
-        pipeline.merge(sources.len());
+        pipeline.sources(sources.len());
         // A source that names processes with their bytes leaves nothing to wait for.
         if sources.iter().all(|source| source.decoder.owners_come_late()) {
             pipeline.emitter().names_come_late();
@@ -105,7 +117,7 @@ impl Live {
         while !over(Instant::now()) && !self.pipeline.emitter().is_done() {
             let wait = if self.pipeline.emitter().holds() { HELD_WAIT } else { TAP_WAIT };
             match self.batches.recv_timeout(wait) {
-                Ok((index, batch)) => self.take(index, batch),
+                Ok(taken) => self.take(taken),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -133,8 +145,12 @@ impl Live {
         }
     }
 
-    fn take(&mut self, index: usize, mut batch: Batch) {
-        self.pipeline.batch(index, self.decoders[index].as_mut(), &batch);
+    fn take(&mut self, taken: Taken) {
+        let Taken { source, mut batch, emptied } = taken;
+        self.pipeline.batch(source, self.decoders[source].as_mut(), &batch);
+        if let Some(emptied) = emptied {
+            self.pipeline.has_told(source, emptied);
+        }
         self.tell_unneeded();
         batch.clear();
         // A burst leaves many; a few are enough for what follows.
@@ -154,8 +170,8 @@ impl Live {
 
     fn finish(mut self) -> anyhow::Result<()> {
         self.drain.store(true, Ordering::Relaxed);
-        while let Ok((index, batch)) = self.batches.recv() {
-            self.take(index, batch);
+        while let Ok(taken) = self.batches.recv() {
+            self.take(taken);
         }
         let mut broken = None;
         for tap in self.taps {
@@ -173,16 +189,27 @@ impl Live {
 fn run_tap(
     mut tap: Box<dyn Tap>,
     index: usize,
-    to: &SyncSender<(usize, Batch)>,
+    to: &SyncSender<Taken>,
     spare: &Mutex<Vec<Batch>>,
     drain: &AtomicBool,
 ) -> Result<(), l7trace_capture::Error> {
+    let mut busy = Instant::now();
     loop {
         // Asked before reading: what came before the order to drain is taken by the read after it.
         let last = drain.load(Ordering::Relaxed);
         let mut batch = spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
-        let filled = tap.fill(&mut batch, if last { Duration::ZERO } else { TAP_WAIT })?;
-        if (filled == Filled::Some || !batch.is_empty()) && to.send((index, batch)).is_err() {
+        let wait = match last {
+            true => Duration::ZERO,
+            false if busy.elapsed() < BUSY => BUSY_WAIT,
+            false => TAP_WAIT,
+        };
+        let before = now();
+        let filled = tap.fill(&mut batch, wait)?;
+        if filled == Filled::Some {
+            busy = Instant::now();
+        }
+        let emptied = (filled == Filled::Nothing).then_some(before);
+        if to.send(Taken { source: index, batch, emptied }).is_err() {
             return Ok(());
         }
         if filled == Filled::End || (last && filled == Filled::Nothing) {
