@@ -29,6 +29,8 @@ struct Open {
     tuple: Tuple,
     interface: u32,
     tries: usize,
+    /// How often its socket was found to wait for being accepted.
+    unaccepted: usize,
     due: Instant,
     /// The socket's inode, once it was seen: it may be closed the next time.
     inode: Option<u32>,
@@ -43,6 +45,9 @@ const AGAIN: [Duration; 5] = [
     Duration::from_millis(400),
     Duration::from_millis(1500),
 ];
+/// Its server may take up a connection much later, and will speak as soon as it has.
+const UNACCEPTED: usize = 200;
+const UNACCEPTED_WAIT: Duration = Duration::from_millis(10);
 /// From so many ends on, listing all sockets is cheaper than asking for each.
 const DUMP_FROM: usize = 512;
 /// Ends that wait to be found; what goes beyond is given up.
@@ -116,7 +121,7 @@ impl Finder {
         let tuples = [ask.tuple.reversed(), ask.tuple];
         for tuple in tuples.into_iter().take(if ask.ends == Ends::Both { 2 } else { 1 }) {
             if self.open.len() < OPEN {
-                self.open.push(Open { tuple, interface: ask.interface, tries: 0, due, inode: None });
+                self.open.push(Open { tuple, interface: ask.interface, tries: 0, unaccepted: 0, due, inode: None });
             }
         }
     }
@@ -200,6 +205,12 @@ impl Finder {
 
     /// Looks again later, unless there is nothing to be found any more.
     fn again(&mut self, mut open: Open, socket: Option<Socket>) {
+        if socket.is_some_and(|socket| socket.state != LISTEN && socket.inode == 0) && open.unaccepted < UNACCEPTED {
+            open.unaccepted += 1;
+            open.due = Instant::now() + UNACCEPTED_WAIT;
+            self.open.push(open);
+            return;
+        }
         let Some(wait) = AGAIN.get(open.tries) else { return };
         // An end of which there is no socket here is another host's, or over.
         if socket.is_none() && open.inode.is_none() && open.tries >= 1 {

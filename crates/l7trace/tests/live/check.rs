@@ -47,7 +47,8 @@ pub(crate) fn id(exchange: &Value) -> Option<&str> {
 /// The id that the response carries.
 pub(crate) fn response_id(exchange: &Value) -> Option<&str> {
     let headers = exchange["response"]["headers"].as_array()?;
-    headers.iter().find(|header| header[0] == "X-Id")?[1].as_str()
+    let is_id = |header: &&Value| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("X-Id"));
+    headers.iter().find(is_id)?[1].as_str()
 }
 
 /// Every expected exchange is told once, right; nothing else is.

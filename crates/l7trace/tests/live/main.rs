@@ -11,4 +11,5 @@ mod http2;
 mod load;
 mod play;
 mod programs;
+mod raw;
 mod tracer;
