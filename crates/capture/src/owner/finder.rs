@@ -89,7 +89,9 @@ impl Finder {
                 return;
             }
             // Questions gather meanwhile: one look serves them all.
-            thread::sleep((start.elapsed() * REST).clamp(PAUSE, Duration::from_secs(1)));
+            // Looking through all of `/proc` has a rest of its own.
+            let looked = start.elapsed().saturating_sub(self.processes.full_look());
+            thread::sleep((looked * REST).clamp(PAUSE, Duration::from_secs(1)));
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Processes {
     likely: VecDeque<u32>,
     /// No full look before.
     rest_until: Option<Instant>,
+    /// How long the latest call spent on a full look.
+    full_look: Duration,
     known: HashMap<u32, Arc<Process>>,
     cgroups: HashMap<String, u64>,
 }
@@ -36,6 +38,7 @@ impl Processes {
     /// Who holds these sockets, as far as it can be told now.
     pub(super) fn holders(&mut self, inodes: &HashSet<u32>) -> Holders {
         let mut holders = Holders::new();
+        self.full_look = Duration::ZERO;
         if inodes.is_empty() {
             return holders;
         }
@@ -51,9 +54,15 @@ impl Processes {
                     self.look(pid, inodes, &mut holders);
                 }
             }
-            self.rest_until = Some(Instant::now() + (start.elapsed() * REST).min(Duration::from_secs(10)));
+            self.full_look = start.elapsed();
+            self.rest_until = Some(Instant::now() + (self.full_look * REST).min(Duration::from_secs(10)));
         }
         holders
+    }
+
+    /// How long the latest search spent on looking through all processes.
+    pub(super) fn full_look(&self) -> Duration {
+        self.full_look
     }
 
     fn look(&mut self, pid: u32, inodes: &HashSet<u32>, holders: &mut Holders) {
