@@ -1,6 +1,6 @@
 //! The sources of a live host, and which of them a user gets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::kernel::NetworkNamespace;
 use crate::{Error, Source, packets, syscalls};
@@ -44,11 +44,19 @@ pub struct Kind {
 pub static LIVE: &[Kind] =
     &[Kind { name: "syscalls", open: open_syscalls }, Kind { name: "packets", open: open_packets }];
 
+/// The names of the syscalls source's engines.
+pub fn engine_names() -> impl Iterator<Item = &'static str> {
+    ENGINES.iter().map(|engine| engine.name())
+}
+
+const ENGINES: [syscalls::Engine; 3] = [syscalls::Engine::Auto, syscalls::Engine::Sock, syscalls::Engine::Tracepoints];
+
 /// Opens the sources that were asked for.
 ///
 /// # Errors
 /// Where a source has no such name or cannot be opened; for `auto` where none can.
 pub fn open(options: &Options) -> Result<Vec<Source>, Error> {
+    verify(options)?;
     let mut names: Vec<&str> = options.sources.iter().map(String::as_str).collect();
     // The best witness first: the command lets it speak first as well.
     names.sort_by_key(|name| LIVE.iter().position(|kind| kind.name == *name));
@@ -64,6 +72,17 @@ pub fn open(options: &Options) -> Result<Vec<Source>, Error> {
         }
     };
     names.into_iter().map(open).collect()
+}
+
+/// Refuses filters that nothing can ever pass, whatever the source: silence must not look like calm.
+fn verify(options: &Options) -> Result<(), Error> {
+    for path in &options.cgroups {
+        syscalls::cgroup_folder(path)?;
+    }
+    match options.pids.iter().find(|pid| !Path::new(&format!("/proc/{pid}")).is_dir()) {
+        Some(pid) => Err(Error::Failed(format!("cannot trace process {pid}: there is none of this number"))),
+        None => Ok(()),
+    }
 }
 
 /// Opens the first source that this host allows.
@@ -84,7 +103,10 @@ fn open_best(options: &Options) -> Result<Source, Error> {
             Err(error) => refusals.push(format!("{}: {error}", kind.name)),
         }
     }
-    Err(Error::Failed(refusals.join("\n")))
+    Err(Error::Failed(match &refusals[..] {
+        [one] => one.clone(),
+        all => format!("no source can be used\n  {}", all.join("\n  ")),
+    }))
 }
 
 fn open_packets(options: &Options) -> Result<Source, Error> {
@@ -98,11 +120,10 @@ fn open_packets(options: &Options) -> Result<Source, Error> {
 }
 
 fn open_syscalls(options: &Options) -> Result<Source, Error> {
-    let engines = [syscalls::Engine::Auto, syscalls::Engine::Sock, syscalls::Engine::Tracepoints];
     let engine = match options.engine.as_str() {
         "" => syscalls::Engine::Auto,
         name => syscalls::Engine::parse(name).ok_or_else(|| {
-            let known = engines.map(syscalls::Engine::name).join(", ");
+            let known = ENGINES.map(syscalls::Engine::name).join(", ");
             Error::Failed(format!("no engine is called `{name}`; there are {known}"))
         })?,
     };

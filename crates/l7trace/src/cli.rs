@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use l7trace_capture::live;
 
 /// Shows every application-layer exchange on this host, live: who asked whom for what, what came
 /// back, how long each part took, and what was missed.
@@ -80,11 +82,11 @@ pub(crate) struct ReadArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Sources and filters")]
 pub(crate) struct LiveArgs {
-    /// Where the bytes come from: packets, syscalls, tls or auto (the best that this host allows); repeatable
-    #[arg(long = "source", value_name = "SOURCE", action = ArgAction::Append)]
+    /// Where the bytes come from; auto: the best that this host allows; repeatable
+    #[arg(long = "source", value_name = "SOURCE", action = ArgAction::Append, value_parser = source_names())]
     pub(crate) sources: Vec<String>,
     /// Which kernel hooks the syscalls source uses
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = engine_names())]
     pub(crate) engine: String,
     /// Only this process; repeatable. The packets source matches by the owner of a connection once
     /// it is known, the syscalls source in the kernel
@@ -123,11 +125,11 @@ pub(crate) struct LiveArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// How to show it: terminal or json [default: terminal on a terminal, else json]
-    #[arg(long, value_name = "NAME")]
+    /// How to show it [default: terminal on a terminal, else json]
+    #[arg(long, value_name = "NAME", value_parser = output_names())]
     pub(crate) output: Option<String>,
     /// Only this protocol; repeatable
-    #[arg(long = "protocol", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long = "protocol", value_name = "NAME", action = ArgAction::Append, value_parser = protocol_names())]
     pub(crate) protocols: Vec<String>,
     /// Keep up to so many bytes of each body
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0")]
@@ -187,6 +189,22 @@ pub(crate) enum ColorChoice {
     Auto,
     Always,
     Never,
+}
+
+fn source_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(live::LIVE.iter().map(|kind| kind.name).chain(["auto"]))
+}
+
+fn engine_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(live::engine_names())
+}
+
+fn output_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(l7trace_output::FORMATS.iter().map(|format| format.name))
+}
+
+fn protocol_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(l7trace_protocol::spoken_names())
 }
 
 /// `4096`, `64K`, `16M`, `1G` (powers of 1024).

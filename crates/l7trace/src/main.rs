@@ -13,6 +13,7 @@ mod trace;
 mod wiring;
 mod writer;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,14 +36,29 @@ fn main() -> ExitCode {
         Some(Command::Read(arguments)) => read::read(&arguments),
         Some(Command::Run(arguments)) => return end(run::run(&arguments)),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "l7trace", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "l7trace", &mut script);
+            print(&script)
         }
-        Some(Command::Man) => clap_mangen::Man::new(Cli::command())
-            .render(&mut std::io::stdout())
-            .map_err(|error| anyhow::Error::from(error).context("cannot print the manual page")),
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(anyhow::Error::from)
+                .and_then(|()| print(&page))
+        }
     };
     end(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// Prints to standard output, whose reader may have seen enough.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::from(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn end(done: anyhow::Result<ExitCode>) -> ExitCode {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use l7trace_capture::syscalls::cgroup_folder;
 use l7trace_event::{Process, SourceKind};
 use l7trace_exchange::Connection;
 
@@ -29,13 +30,15 @@ pub(crate) struct OwnerFilter {
 impl OwnerFilter {
     /// A filter, where any owner option was given.
     pub(crate) fn new(arguments: &LiveArgs) -> Option<OwnerFilter> {
+        let cgroups: Vec<PathBuf> =
+            arguments.cgroups.iter().map(|path| cgroup_folder(path).unwrap_or_else(|_| path.clone())).collect();
         let any = !arguments.pids.is_empty() || !arguments.commands.is_empty() || !arguments.cgroups.is_empty();
         any.then(|| OwnerFilter {
             pids: arguments.pids.clone(),
             follow: arguments.follow,
             commands: arguments.commands.clone(),
-            cgroups: arguments.cgroups.clone(),
-            cgroup_ids: arguments.cgroups.iter().flat_map(|path| ids_below(path)).collect(),
+            cgroup_ids: cgroups.iter().flat_map(|path| ids_below(path)).collect(),
+            cgroups,
             decided: HashMap::new(),
         })
     }

@@ -140,22 +140,35 @@ fn own_pid_namespace() -> u32 {
 
 /// The id of a cgroup: the inode number of its folder (`fs/kernfs`, on 64-bit machines).
 fn cgroup_id(path: &Path) -> Result<u64, Error> {
-    let failed = |why: String| Error::Failed(format!("cannot trace the cgroup {}: {why}", path.display()));
+    let folder = cgroup_folder(path)?;
+    let metadata = fs::metadata(&folder).map_err(|error| no_cgroup(path, &format!("{}: {error}", folder.display())))?;
+    Ok(metadata.ino())
+}
+
+/// The folder of a cgroup, named by that folder or by its path below the mount of cgroup2.
+///
+/// # Errors
+/// Where there is none.
+pub fn cgroup_folder(path: &Path) -> Result<PathBuf, Error> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounts: Vec<PathBuf> = unified_hierarchies(&mounts);
     let Some(mount) = mounts.first() else {
-        return Err(failed("the unified hierarchy (cgroup2) is not mounted".into()));
+        return Err(no_cgroup(path, "the unified hierarchy (cgroup2) is not mounted"));
     };
-    let full = if mounts.iter().any(|mount| path.starts_with(mount)) {
+    let folder = if mounts.iter().any(|mount| path.starts_with(mount)) {
         path.to_path_buf()
     } else {
         mount.join(path.strip_prefix("/").unwrap_or(path))
     };
-    let metadata = fs::metadata(&full).map_err(|error| failed(format!("{}: {error}", full.display())))?;
-    if !metadata.is_dir() {
-        return Err(failed(format!("{} is not a folder", full.display())));
+    match fs::metadata(&folder) {
+        Ok(metadata) if metadata.is_dir() => Ok(folder),
+        Ok(_) => Err(no_cgroup(path, &format!("{} is not a folder", folder.display()))),
+        Err(error) => Err(no_cgroup(path, &format!("{}: {error}", folder.display()))),
     }
-    Ok(metadata.ino())
+}
+
+fn no_cgroup(path: &Path, why: &str) -> Error {
+    Error::Failed(format!("cannot trace the cgroup {}: {why}", path.display()))
 }
 
 /// Where cgroup2 is mounted, of the lines of `/proc/self/mounts`.

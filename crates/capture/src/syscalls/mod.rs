@@ -16,6 +16,7 @@ mod tracefs;
 mod unix;
 
 pub use control::Control;
+pub use filters::cgroup_folder;
 pub use options::{Engine, Options};
 
 use crate::kernel::{Capability, Limits, require_capabilities, require_kernel};
