@@ -56,7 +56,8 @@ impl Default for Options {
 /// Where rights are missing, the kernel is too old, or there is no such interface or namespace.
 pub fn open(options: &Options) -> Result<Source, Error> {
     kernel::require_kernel()?;
-    let mut needed = vec![Capability::Bpf, Capability::NetRaw];
+    // Without CAP_PERFMON the verifier follows speculation too, and gives the program up as too complex.
+    let mut needed = vec![Capability::Bpf, Capability::Perfmon, Capability::NetRaw];
     if options.namespace != NetworkNamespace::Own {
         needed.push(Capability::SysAdmin);
     }

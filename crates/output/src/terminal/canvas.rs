@@ -41,6 +41,10 @@ impl<'a> Canvas<'a> {
             self.to.extend_from_slice(sequence.as_bytes());
         }
         self.to.extend_from_slice(text.as_bytes());
+        if text.chars().any(runs_leftwards) {
+            // What follows is not of its run, or a terminal that orders text puts the status before it.
+            self.to.extend_from_slice(LEFT_TO_RIGHT_MARK.as_bytes());
+        }
         if sequence.is_some() {
             self.to.extend_from_slice(RESET.as_bytes());
         }
@@ -67,6 +71,17 @@ impl<'a> Canvas<'a> {
         self.to.push(b'\n');
         (self.column, self.owed) = (0, 0);
     }
+}
+
+/// Takes no column, and ends a run of letters that go from right to left.
+const LEFT_TO_RIGHT_MARK: &str = "\u{200e}";
+
+/// Whether a character is of a script that goes from right to left (Unicode's `DerivedBidiClass`, by
+/// blocks).
+fn runs_leftwards(character: char) -> bool {
+    matches!(character,
+        '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
+        | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
 /// How many columns a text takes.

@@ -3,7 +3,7 @@
 use l7trace_event::Side;
 
 use super::search::{is_status_start, known_method};
-use super::start_line::{is_space, is_token, line_of, request_line, starts_with_name, status_line};
+use super::start_line::{is_space, is_token, is_version_1, line_of, request_line, starts_with_name, status_line};
 use super::switch::PREFACE;
 use crate::{Prefix, Recognition, Sample};
 
@@ -99,7 +99,9 @@ fn request(bytes: &[u8], prefix: Prefix<'_>) -> Says {
             return simple_request(bytes, length, prefix);
         };
         let version = &text[from..to];
-        let text_like = text.iter().all(|byte| *byte >= 0x20 || is_space(*byte) || *byte == 0);
+        // Controls in a target are an evil client's, and do not hide its request.
+        let text_like = text.iter().all(|byte| *byte >= 0x20 || is_space(*byte) || *byte == 0)
+            || (known_method(text).is_some() && is_version_1(version));
         return if text == PREFACE || version.len() > 16 || !text_like { Says::Other } else { Says::Request };
     }
     if !may_be_request(bytes) {
@@ -173,6 +175,7 @@ mod tests {
         check(b"GET /x\r\n", b"", false, yes(Side::A));
         check(b"CONNECT a:1 HTTP/1.1\n", b"\x16\x03", false, yes(Side::A));
         check(b"GET /looooong", b"", true, yes(Side::A));
+        check(b"GET /\x1b[31m\x07 HTTP/1.1\r\n", b"", false, yes(Side::A));
         check(&[&b"GET /"[..], &[b'o'; SHORT_LINE]].concat(), b"", false, yes(Side::A));
     }
 
