@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything that must hold.
 
-use crate::{probes, test, tools};
+use crate::{fuzz, probes, test, tools};
 
 /// The crates that do no I/O: they must build where there is none.
 const PURE: &[&str] = &["l7trace-event", "l7trace-stream", "l7trace-protocol", "l7trace-exchange"];
@@ -29,7 +29,12 @@ pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
     }
     step("committed probes equal their source");
     probes::run(&["--check".to_owned()])?;
-    println!("\nall checks hold");
+    step("fuzz targets, for a short while");
+    let skipped = fuzz::try_all()?;
+    match skipped {
+        Some(why) => println!("\nall checks hold, 1 skipped: fuzz: {why}"),
+        None => println!("\nall checks hold"),
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 mod ci;
 mod demo;
+mod fuzz;
 mod probes;
 mod test;
 mod tools;
@@ -19,6 +20,7 @@ const COMMANDS: &[Command] = &[
     ("test", "run every test that can run here, and count those that cannot", test::run),
     ("vm", "run the syscalls suites and a smoke test on Debian's kernels, the oldest to the newest", vm::run),
     ("probes", "rebuild the committed eBPF objects; --check: fail if they differ", probes::run),
+    ("fuzz", "run each fuzz target for some seconds: [SECONDS [TARGET…]]", fuzz::run),
     ("ci", "check everything that must hold before a change lands", ci::run),
 ];
 

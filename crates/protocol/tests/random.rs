@@ -51,3 +51,8 @@ fn no_parser_panics_grows_or_depends_on_cuts() {
         }
     }
 }
+
+#[test]
+fn what_lies_beyond_the_limit_of_a_head_has_no_say() {
+    l7trace_testkit::fuzz::http1(&[&b"\x86\x86"[..], &[b'N'; 121][..], b"\x86\x09\x39\x0b\x2e\x0a\x0d\x3b"].concat());
+}

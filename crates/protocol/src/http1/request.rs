@@ -31,7 +31,8 @@ impl Http1Parser {
         if !reader.scan.checked {
             let end = reader.scan.first_line(bytes);
             if end.is_none_or(|end| end > limit) {
-                if !may_be_request_line(bytes) {
+                // What lies beyond the limit has no say, however much of it has come already.
+                if !may_be_request_line(&bytes[..bytes.len().min(limit)]) {
                     return self.lose_request(window, out);
                 }
                 return bytes.len() > limit && self.give_up_request(window, out);
