@@ -18,6 +18,7 @@ pub(crate) use limits::Limits;
 pub use load::{Loaded, load};
 pub(crate) use load::{advice, chain, load_program};
 pub use namespace::{Namespace, NetworkNamespace};
+pub(crate) use placeholders::programs_are_preempted;
 pub use reader::Reader;
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};
 pub use ring::{Drained, Ring};

@@ -15,11 +15,16 @@ const SINCE: (u32, u32) = (6, 19);
 /// `r0 = 0`
 const NOTHING: [u8; 8] = [0xb7, 0, 0, 0, 0, 0, 0, 0];
 
+/// Whether this kernel may preempt a program of a tracepoint, and skips it for others meanwhile.
+pub(crate) fn programs_are_preempted() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    version(release.trim()).is_some_and(|version| version >= SINCE)
+}
+
 /// The object with calls of the kernel's functions where they are needed and this kernel has them,
 /// and with nothing in their places otherwise.
 pub(super) fn filled<'o>(object: &'o [u8], btf: Option<&Btf>) -> Cow<'o, [u8]> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let needed = version(release.trim()).is_some_and(|version| version >= SINCE);
+    let needed = programs_are_preempted();
     let ids = PLACEHOLDERS
         .map(|(_, name)| btf.filter(|_| needed).and_then(|btf| btf.id_by_type_name_kind(name, BtfKind::Func).ok()));
     let calls = match ids {

@@ -9,7 +9,7 @@ use super::filters::Filters;
 use super::tracefs::with_tracefs;
 use super::{Engine, Options};
 use crate::Error;
-use crate::kernel::{Loaded, advice, chain, kernel_btf, load};
+use crate::kernel::{Loaded, advice, chain, kernel_btf, load, programs_are_preempted};
 
 /// An engine at work.
 pub(super) struct Attached {
@@ -37,7 +37,12 @@ pub(super) fn attach(options: &Options, filters: &Filters) -> Result<Attached, E
             Ok(mut loaded) => {
                 let warnings = walk_over_existing(&mut loaded.ebpf, &btf).err().into_iter().collect();
                 let why = if refused.is_empty() { String::new() } else { format!(", as {}", refused.join("; ")) };
-                return Ok(Attached { loaded, description: format!("{}{why}", engine.name()), warnings });
+                let limit = if engine == Engine::Tracepoints && programs_are_preempted() {
+                    "; this kernel leaves out a call now and then, which sock does not"
+                } else {
+                    ""
+                };
+                return Ok(Attached { loaded, description: format!("{}{why}{limit}", engine.name()), warnings });
             }
             Err(error) if options.engine == engine => return Err(error),
             Err(error) => refused.push(format!("{} is not to be had: {error}", engine.name())),
