@@ -72,6 +72,9 @@ pub(crate) struct ReadArgs {
     /// Capture files, one trace in this order; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// How many threads share the work [default: as many as there are processors]; what comes out is the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]

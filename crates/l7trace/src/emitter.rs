@@ -84,8 +84,7 @@ impl Emitter {
     }
 
     fn exchange(&mut self, exchange: &Exchange) {
-        let protocol = exchange.request.as_ref().or(exchange.response.as_ref()).map_or("", |message| message.protocol);
-        if !self.protocols.is_empty() && !self.protocols.iter().any(|name| name == protocol) {
+        if !is_among(&self.protocols, exchange.protocol()) {
             return;
         }
         let wait = self.wait(&exchange.connection, &exchange.witnesses);
@@ -198,14 +197,17 @@ fn decide(owners: Option<&mut OwnerFilter>, held: &Held) -> Option<bool> {
     }
 }
 
+/// Whether something of this protocol is wanted; all is where no protocols are named.
+pub(crate) fn is_among(protocols: &[String], protocol: Option<&str>) -> bool {
+    protocols.is_empty() || protocol.is_some_and(|name| protocols.iter().any(|wanted| wanted == name))
+}
+
 impl Receiver for Emitter {
     fn record(&mut self, record: &Record<'_>) {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
             Record::Connection(connection) => {
-                let wanted = self.protocols.is_empty()
-                    || connection.protocol.is_some_and(|name| self.protocols.iter().any(|wanted| wanted == name));
-                if !wanted {
+                if !is_among(&self.protocols, connection.protocol) {
                     return;
                 }
                 match self.wait(&connection.connection, &connection.witnesses) {

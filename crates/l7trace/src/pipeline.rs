@@ -1,22 +1,24 @@
 //! The road from events to output.
 
 use std::collections::BTreeMap;
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use l7trace_capture::{Batch, Decoder};
 use l7trace_event::{Blind, Event, Timestamp, Unneeded, What};
-use l7trace_exchange::{Receiver, Record, Summary, Tracker};
+use l7trace_exchange::{Summary, Tracker};
 use l7trace_stream::Table;
 
 use crate::emitter::Emitter;
 use crate::merge::Merge;
+use crate::parallel::Dispatch;
 use crate::recording::Recording;
+use crate::road::Road;
 
-/// Takes events; what comes of them goes to the emitter.
-pub(crate) struct Pipeline {
-    table: Table<Tracker<Emitter>>,
-    tracker: Tracker<Emitter>,
+/// Takes events; what comes of them goes down the road.
+pub(crate) struct Pipeline<R: Road = Tracker<Emitter>> {
+    table: Table<R>,
+    road: R,
     recording: Option<Recording>,
     /// Where there are several sources.
     merge: Option<Merge>,
@@ -31,15 +33,11 @@ pub(crate) struct Pipeline {
 /// For so long a source that tells of nothing is waited for.
 const STALLED: Duration = Duration::from_millis(500);
 
-impl Pipeline {
-    pub(crate) fn new(
-        table: Table<Tracker<Emitter>>,
-        tracker: Tracker<Emitter>,
-        recording: Option<Recording>,
-    ) -> Pipeline {
+impl<R: Road> Pipeline<R> {
+    pub(crate) fn new(table: Table<R>, road: R, recording: Option<Recording>) -> Pipeline<R> {
         Pipeline {
             table,
-            tracker,
+            road,
             recording,
             merge: None,
             told: Vec::new(),
@@ -110,16 +108,11 @@ impl Pipeline {
             self.ring_full.0 += records;
             self.ring_full.1 += bytes;
         }
-        self.table.push(event, &mut self.tracker);
+        self.table.push(event, &mut self.road);
         self.note_time();
         if let What::Owner(process) = &event.what {
-            self.emitter().owner(&event.tuple, process);
+            self.road.owner(&event.tuple, process);
         }
-    }
-
-    /// What the sources need not copy, found since the last call.
-    pub(crate) fn take_unneeded(&mut self) -> Vec<Unneeded> {
-        self.tracker.take_unneeded()
     }
 
     fn note_blind(&mut self, blind: Blind) {
@@ -146,7 +139,7 @@ impl Pipeline {
         let told = self.told.iter().copied().min().unwrap_or(now);
         let now = told.max(now - STALLED).min(now);
         self.release(Some(now));
-        self.table.advance(now, &mut self.tracker);
+        self.table.advance(now, &mut self.road);
         self.note_time();
     }
 
@@ -159,15 +152,15 @@ impl Pipeline {
 
     /// Hands what was put together to the writer.
     pub(crate) fn flush(&mut self) {
-        self.emitter().release(false);
-        self.emitter().writer().flush();
+        self.road.flush();
         if let Some(recording) = &mut self.recording {
             recording.flush();
         }
     }
 
-    pub(crate) fn emitter(&mut self) -> &mut Emitter {
-        self.tracker.receiver()
+    /// Whether everything that was asked for is reported, or nobody reads any more.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.road.is_done()
     }
 
     /// Connections open now, and bytes seen so far.
@@ -178,7 +171,7 @@ impl Pipeline {
     /// Ends every connection, writes the summary and waits until all is written.
     pub(crate) fn finish(mut self, decoders: &[Box<dyn Decoder>]) -> anyhow::Result<Summary> {
         self.release(None);
-        self.table.finish(&mut self.tracker);
+        self.table.finish(&mut self.road);
         let mut summary = Summary {
             duration: self.span.map_or(0, |(first, last)| last.since(first)),
             connections: self.table.opened(),
@@ -189,22 +182,36 @@ impl Pipeline {
             blind: std::mem::take(&mut self.blind),
             ..Summary::default()
         };
-        (summary.unrecognised_connections, summary.unrecognised_bytes) = self.tracker.unrecognised();
         let mut not_understood: BTreeMap<String, u64> = BTreeMap::new();
         for (what, count) in decoders.iter().flat_map(|decoder| decoder.not_understood()) {
             *not_understood.entry(what).or_default() += count;
         }
         summary.not_understood = not_understood;
-        let mut emitter = self.tracker.into_receiver();
-        emitter.release(true);
-        emitter.statistics().fill(&mut summary);
-        summary.ownerless = emitter.ownerless();
-        summary.unwritten = emitter.writer().unwritten();
-        emitter.record(&Record::Summary(&summary));
+        self.road.finish(&mut summary)?;
         if let Some(recording) = self.recording {
             recording.finish()?;
         }
-        emitter.writer().finish()?;
         Ok(summary)
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn emitter(&mut self) -> &mut Emitter {
+        self.road.receiver()
+    }
+
+    /// What the sources need not copy, found since the last call.
+    pub(crate) fn take_unneeded(&mut self) -> Vec<Unneeded> {
+        self.road.take_unneeded()
+    }
+}
+
+impl Pipeline<Dispatch> {
+    /// As [`Pipeline::batch`], for workers that share the batch.
+    pub(crate) fn shared_batch(&mut self, decoder: &mut dyn Decoder, batch: Batch) {
+        let batch = Arc::new(batch);
+        self.road.begin(&batch);
+        self.batch(0, decoder, &batch);
+        self.road.end(batch);
     }
 }

@@ -114,7 +114,7 @@ impl Live {
         let started = Instant::now();
         let mut next_status = started + STATUS;
         let over = |now: Instant| stop.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end);
-        while !over(Instant::now()) && !self.pipeline.emitter().is_done() {
+        while !over(Instant::now()) && !self.pipeline.is_done() {
             let wait = if self.pipeline.emitter().holds() { HELD_WAIT } else { TAP_WAIT };
             match self.batches.recv_timeout(wait) {
                 Ok(taken) => self.take(taken),

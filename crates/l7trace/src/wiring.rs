@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use anyhow::bail;
-use l7trace_capture::live;
+use l7trace_capture::{Batch, live};
 use l7trace_exchange::{Options, Redaction, Tracker};
-use l7trace_output::{Charset, Color, OutputOptions};
+use l7trace_output::{Charset, Color, Format, OutputOptions};
 use l7trace_protocol::grpc::Schema;
 use l7trace_protocol::{Settings, spoken_names};
 use l7trace_schema::Types;
@@ -15,6 +16,7 @@ use l7trace_stream::{Limits, Table};
 use crate::cli::{ColorChoice, LimitArgs, LiveArgs, OutputArgs};
 use crate::emitter::Emitter;
 use crate::owner_filter::OwnerFilter;
+use crate::parallel::{Dispatch, Plan};
 use crate::pipeline::Pipeline;
 use crate::recording::Recording;
 use crate::writer::{Target, Writer};
@@ -40,6 +42,56 @@ pub(crate) fn pipeline(
     live: Option<&LiveArgs>,
     mode: Mode,
 ) -> anyhow::Result<Pipeline> {
+    let parts = parts(output, limits, mode)?;
+    let formatter = parts.format.output(&parts.output);
+    let owners = live.and_then(OwnerFilter::new);
+    let emitter = Emitter::new(formatter, parts.writer, owners, output.protocols.clone(), output.count);
+    Ok(Pipeline::new(Table::new(parts.limits), Tracker::new(parts.options, emitter), parts.recording))
+}
+
+/// How many threads read connections, of those that were asked for: one also where the records have
+/// to be made one after another, for a person or up to a number of them.
+pub(crate) fn workers(threads: Option<usize>, output: &OutputArgs) -> anyhow::Result<usize> {
+    let wanted = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let format = format(output, Mode::Read)?;
+    Ok(if format.is_of_lines && output.count.is_none() { wanted.clamp(1, MOST_WORKERS) } else { 1 })
+}
+
+/// More threads than any one thread can give work to.
+const MOST_WORKERS: usize = 16;
+
+/// As [`pipeline`], for so many threads that share the work.
+pub(crate) fn parallel_pipeline(
+    output: &OutputArgs,
+    limits: &LimitArgs,
+    workers: usize,
+    give_back: SyncSender<Batch>,
+) -> anyhow::Result<Pipeline<Dispatch>> {
+    let parts = parts(output, limits, Mode::Read)?;
+    let table = Table::new(parts.limits);
+    let dispatch = Dispatch::start(Plan {
+        workers,
+        options: parts.options,
+        format: parts.format,
+        output: parts.output,
+        protocols: &output.protocols,
+        writer: parts.writer,
+        give_back,
+    });
+    Ok(Pipeline::new(table, dispatch, parts.recording))
+}
+
+/// What a road is built of.
+struct Parts {
+    format: &'static Format,
+    output: OutputOptions,
+    writer: Writer,
+    recording: Option<Recording>,
+    options: Options,
+    limits: Limits,
+}
+
+fn parts(output: &OutputArgs, limits: &LimitArgs, mode: Mode) -> anyhow::Result<Parts> {
     for name in &output.protocols {
         if !spoken_names().any(|known| known == name) {
             let known: Vec<&str> = spoken_names().collect();
@@ -51,19 +103,14 @@ pub(crate) fn pipeline(
         (None, Mode::Run) => Target::Stderr,
         (None, Mode::Live | Mode::Read) => Target::Stdout,
     };
-    let terminal = match (&output.output_file, mode) {
-        (Some(_), _) => false,
-        (None, Mode::Run) => std::io::stderr().is_terminal(),
-        (None, Mode::Live | Mode::Read) => std::io::stdout().is_terminal(),
-    };
-    let default = if terminal || mode == Mode::Run { "terminal" } else { "json" };
-    let name = output.output.as_deref().unwrap_or(default);
+    let terminal = goes_to_terminal(output, mode);
+    let format = format(output, mode)?;
     let color = match output.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
-    let options = OutputOptions {
+    let output_options = OutputOptions {
         width: terminal.then(terminal_width).flatten().or_else(columns).unwrap_or(WIDTH),
         color: if color { Color::On } else { Color::Off },
         charset: charset(),
@@ -72,14 +119,8 @@ pub(crate) fn pipeline(
         header_line: true,
         redaction: if output.show_secrets { Redaction::Show } else { Redaction::Redact },
     };
-    let Some(formatter) = l7trace_output::by_name(name).map(|format| format.output(&options)) else {
-        let known: Vec<&str> = l7trace_output::FORMATS.iter().map(|format| format.name).collect();
-        bail!("no output is called `{name}`; l7trace has {}", known.join(", "));
-    };
     let recording = output.write.as_deref().map(Recording::create).transpose()?;
     let writer = Writer::start(target, mode == Mode::Read);
-    let emitter =
-        Emitter::new(formatter, writer, live.and_then(OwnerFilter::new), output.protocols.clone(), output.count);
     let options = Options {
         settings: Settings {
             body_limit: output.body,
@@ -91,14 +132,34 @@ pub(crate) fn pipeline(
         // A recording is to hold every byte.
         spares: mode != Mode::Read && output.write.is_none(),
     };
-    let table = Table::new(Limits {
+    let limits = Limits {
         connections: limits.max_connections,
         connection_bytes: limits.connection_buffer,
         total_bytes: limits.total_buffer,
         idle: limits.idle_timeout,
         ..Limits::default()
-    });
-    Ok(Pipeline::new(table, Tracker::new(options, emitter), recording))
+    };
+    Ok(Parts { format, output: output_options, writer, recording, options, limits })
+}
+
+/// Whether a person looks at the output.
+fn goes_to_terminal(output: &OutputArgs, mode: Mode) -> bool {
+    match (&output.output_file, mode) {
+        (Some(_), _) => false,
+        (None, Mode::Run) => std::io::stderr().is_terminal(),
+        (None, Mode::Live | Mode::Read) => std::io::stdout().is_terminal(),
+    }
+}
+
+/// The format of the output.
+fn format(output: &OutputArgs, mode: Mode) -> anyhow::Result<&'static Format> {
+    let default = if goes_to_terminal(output, mode) || mode == Mode::Run { "terminal" } else { "json" };
+    let name = output.output.as_deref().unwrap_or(default);
+    let Some(format) = l7trace_output::by_name(name) else {
+        let known: Vec<&str> = l7trace_output::FORMATS.iter().map(|format| format.name).collect();
+        bail!("no output is called `{name}`; l7trace has {}", known.join(", "));
+    };
+    Ok(format)
 }
 
 /// The types of gRPC messages that the user has.

@@ -76,6 +76,11 @@ impl Writer {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// What [`Writer::is_closed`] reads, for other threads.
+    pub(crate) fn closed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.closed)
+    }
+
     /// Whether a record can be taken; where not, it is counted as unwritten.
     pub(crate) fn has_room(&mut self) -> bool {
         let room = self.patient || self.waiting.len() < MOST_WAITING;

@@ -30,8 +30,18 @@ pub trait Output: Send {
 
 /// Every format, in the order in which the help names them.
 pub static FORMATS: &[Format] = &[
-    Format { name: "terminal", about: "one line an exchange, for people", make: |options| terminal::make(options) },
-    Format { name: "json", about: "one JSON object a line, for programs", make: |options| json::make(options) },
+    Format {
+        name: "terminal",
+        about: "one line an exchange, for people",
+        is_of_lines: false,
+        make: |options| terminal::make(options),
+    },
+    Format {
+        name: "json",
+        about: "one JSON object a line, for programs",
+        is_of_lines: true,
+        make: |options| json::make(options),
+    },
 ];
 
 /// One entry of [`FORMATS`].
@@ -41,6 +51,9 @@ pub struct Format {
     pub name: &'static str,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// Whether what is written of a record depends on that record alone: several outputs can share
+    /// the work then.
+    pub is_of_lines: bool,
     make: fn(&OutputOptions) -> Box<dyn Output>,
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn line_feed(bytes: &[u8]) -> Option<usize> {
 /// Whether all of them are printable ASCII.
 #[inline]
 pub(crate) fn are_printable(bytes: &[u8]) -> bool {
-    every(bytes, |word| not_printable(word), |byte| (0x20..0x7f).contains(&byte))
+    every(bytes, not_printable, |byte| (0x20..0x7f).contains(&byte))
 }
 
 /// Whether all of them are printable ASCII, without a quote or a backslash: text that nearly every

@@ -21,8 +21,12 @@ pub(crate) struct Connection<State> {
     /// A SYN of another connection with the same tuple, not confirmed yet: who sent it, and its
     /// sequence number.
     pub(crate) suspect: Option<(Side, u32)>,
-    /// What the sink holds.
-    sink_held: usize,
+    /// What the sink held when it was last asked.
+    pub(crate) sink_held: usize,
+    /// Whether the sink was given something since then.
+    pub(crate) told: bool,
+    /// Whether the table means to ask.
+    pub(crate) listed: bool,
     /// What the table has counted of `held`.
     pub(crate) counted: usize,
     /// The deadline that the table knows of.
@@ -67,6 +71,8 @@ impl<State> Connection<State> {
             several: false,
             suspect: None,
             sink_held: 0,
+            told: false,
+            listed: false,
             counted: 0,
             queued: None,
         }
@@ -141,7 +147,7 @@ impl<State> Connection<State> {
                 self.spare(from, unneeded, sink);
             }
         }
-        self.sink_held = sink.held(&self.state);
+        self.told = true;
     }
 
     /// Tells the sources what they need not copy, where that is news to them.

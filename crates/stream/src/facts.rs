@@ -7,6 +7,8 @@ use l7trace_event::{ConnectionKey, Endpoint, Ledger, Process, Side, SourceKind, 
 pub struct Facts {
     /// Its number within this run, from 1.
     pub number: u64,
+    /// Its place in the table, which another has when it is over.
+    pub place: u32,
     /// Its two ends.
     pub key: ConnectionKey,
     /// Who opened it, where that was seen.

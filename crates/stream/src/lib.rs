@@ -21,7 +21,7 @@ mod waiting;
 
 pub use evictions::Evictions;
 pub use facts::{Closed, Facts};
-pub use sink::{Again, Delivered, Delivery, Ending, Sink};
+pub use sink::{Again, Delivered, Delivery, Ending, Holding, Sink};
 pub use table::Table;
 
 use std::time::Duration;

@@ -49,6 +49,11 @@ impl<T> Roster<T> {
         self.slots.len() - self.free.len()
     }
 
+    /// Where the next one will be.
+    pub(crate) fn next_place(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.slots.len() as u32)
+    }
+
     /// Takes one in, as the one used last.
     pub(crate) fn insert(&mut self, content: Box<T>) -> u32 {
         let unlinked = Links { newer: NONE, older: NONE };

@@ -18,7 +18,7 @@ pub trait Sink {
     fn closed(&mut self, facts: &Facts, state: Self::State, closed: Closed);
 
     /// How many bytes the sink holds for this connection: counted against
-    /// [`crate::Limits::total_bytes`].
+    /// [`crate::Limits::total_bytes`]. Asked now and then, at places that the events alone decide.
     fn held(&self, state: &Self::State) -> usize;
 
     /// How many of the next bytes that one side sends the sink has no use for; `u64::MAX`: all that
@@ -35,6 +35,13 @@ pub trait Sink {
         let _ = unneeded;
     }
 
+    /// For a sink whose work is done elsewhere, so that [`Sink::held`] cannot say: called where
+    /// that would be asked, it gives what was held at the call before this one, for every
+    /// connection that was given anything since the call before that.
+    fn holdings(&mut self) -> Option<Vec<Holding>> {
+        None
+    }
+
     /// Bytes that had been seen before were seen again at `at`, by this witness: by another one, or
     /// by the same one as a retransmission. Nothing needs to be done; it is for whoever wants the
     /// times at which each witness saw a message.
@@ -42,6 +49,17 @@ pub trait Sink {
     fn witnessed(&mut self, facts: &Facts, state: &mut Self::State, again: Again) {
         let _ = (facts, state, again);
     }
+}
+
+/// What a sink holds for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holding {
+    /// The connection's number.
+    pub number: u64,
+    /// Its place in the table, as [`Facts::place`] says.
+    pub place: u32,
+    /// How many bytes.
+    pub bytes: usize,
 }
 
 /// What came next in one direction of a connection.

@@ -12,7 +12,7 @@ use crate::foreknown::Foreknown;
 use crate::intake::Verdict;
 use crate::now::{FAR, Now};
 use crate::roster::Roster;
-use crate::{Closed, Evictions, Facts, Limits, Sink};
+use crate::{Closed, Evictions, Facts, Holding, Limits, Sink};
 
 /// The connections, and what is needed to put their bytes in order.
 ///
@@ -31,6 +31,13 @@ pub struct Table<S: Sink> {
     foreknown: Foreknown,
     /// What all connections hold.
     held: usize,
+    /// Connections whose holding in the sink may have changed since that was asked.
+    listed: Vec<u32>,
+    /// What the sink held when it was last asked: counted when it is asked again.
+    asked: Vec<Holding>,
+    /// What came since the sink was asked, and how much that may be.
+    unasked: usize,
+    ask_after: usize,
     opened: u64,
     evictions: Evictions,
     /// The account of the connections that are over.
@@ -45,6 +52,13 @@ pub struct Table<S: Sink> {
 /// How often, in event time, it is looked what has waited too long.
 const TICK: Duration = Duration::from_millis(5);
 
+/// The sink is asked what it holds whenever a 64th of the limit came, within these bounds, each
+/// segment counting [`WEIGHT_OF_SEGMENT`] more. Its answer counts at the next time: so a sink that works in other
+/// threads can be a little behind, and limits still strike at the same places.
+const MOST_UNASKED: usize = 1 << 20;
+const LEAST_UNASKED: usize = 64 << 10;
+const WEIGHT_OF_SEGMENT: usize = 128;
+
 impl<S: Sink> Table<S> {
     /// An empty table.
     pub fn new(limits: Limits) -> Table<S> {
@@ -56,6 +70,10 @@ impl<S: Sink> Table<S> {
             afterlife: Afterlife::new(&limits),
             foreknown: Foreknown::default(),
             held: 0,
+            listed: Vec::new(),
+            asked: Vec::new(),
+            unasked: 0,
+            ask_after: (limits.total_bytes / 64).clamp(LEAST_UNASKED, MOST_UNASKED),
             opened: 0,
             evictions: Evictions::default(),
             closed: Ledger::default(),
@@ -204,6 +222,10 @@ impl<S: Sink> Table<S> {
         now: Timestamp,
         sink: &mut S,
     ) {
+        self.unasked += segment.bytes.len() + WEIGHT_OF_SEGMENT;
+        if self.unasked >= self.ask_after {
+            self.ask(sink);
+        }
         let mut found = self.find(key);
         if let Some(index) = found
             && let Some(connection) = self.roster.get_mut(index)
@@ -269,6 +291,9 @@ impl<S: Sink> Table<S> {
     #[inline]
     fn account(&mut self, index: u32) {
         let Some(connection) = self.roster.get_mut(index) else { return };
+        if mem::take(&mut connection.told) && !mem::replace(&mut connection.listed, true) {
+            self.listed.push(index);
+        }
         let deadline = connection.deadline(&self.limits);
         if deadline != connection.queued {
             if let Some(before) = connection.queued {
@@ -287,6 +312,34 @@ impl<S: Sink> Table<S> {
         }
     }
 
+    /// Asks the sink what it holds, and counts what it held when it was asked before.
+    #[inline(never)]
+    fn ask(&mut self, sink: &mut S) {
+        self.unasked = 0;
+        let mut now = Vec::with_capacity(self.listed.len());
+        for place in self.listed.drain(..) {
+            if let Some(connection) = self.roster.get_mut(place)
+                && mem::take(&mut connection.listed)
+            {
+                now.push(Holding { number: connection.facts.number, place, bytes: sink.held(&connection.state) });
+            }
+        }
+        let before = mem::replace(&mut self.asked, now);
+        let mut counts = sink.holdings().unwrap_or(before);
+        // Whoever it came from: which connection is found to hold most depends on the order.
+        counts.sort_unstable();
+        for holding in counts {
+            let Some(connection) = self.roster.get_mut(holding.place) else { continue };
+            if connection.facts.number == holding.number {
+                connection.sink_held = holding.bytes;
+                self.account(holding.place);
+            }
+        }
+        if self.held > self.limits.total_bytes {
+            self.shed(sink);
+        }
+    }
+
     /// Makes room: the connection that holds most gives up what it waits for, and is dropped where
     /// that does not help; where all hold little, the one idle for longest is dropped.
     fn shed(&mut self, sink: &mut S) {
@@ -299,7 +352,8 @@ impl<S: Sink> Table<S> {
             if connection.waiting() > before / 2 {
                 while connection.waiting() > 0 && connection.force(Cause::BufferLimit, context, sink) {}
             }
-            if connection.is_over() || connection.held() > before / 2 {
+            // Also one that holds nothing: there may be many that hold little.
+            if connection.is_over() || connection.held() >= before.div_ceil(2) {
                 self.close(index, Closed::Evicted, sink);
             } else {
                 self.account(index);
@@ -317,6 +371,7 @@ impl<S: Sink> Table<S> {
         self.opened += 1;
         let mut facts = Facts {
             number: self.opened,
+            place: self.roster.next_place(),
             key: *key,
             initiator: None,
             from_start: [false; 2],
