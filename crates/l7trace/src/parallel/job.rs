@@ -135,7 +135,9 @@ impl Job {
     /// The delivery as it was made.
     pub(super) fn delivery(&self, told: &Told) -> Delivery<'_> {
         let what = match told.what {
-            What::Batch { start, length } => Delivered::Bytes(self.batch.as_ref().map_or(&[], |batch| part(&batch.bytes, start, length))),
+            What::Batch { start, length } => {
+                Delivered::Bytes(self.batch.as_ref().map_or(&[], |batch| part(&batch.bytes, start, length)))
+            }
             What::Own { start, length } => Delivered::Bytes(part(&self.own, start, length)),
             What::Gap { length, cause } => Delivered::Gap { length, cause },
             What::End(ending) => Delivered::End(ending),
