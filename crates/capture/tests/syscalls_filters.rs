@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use l7trace_capture::syscalls::{Engine, Options};
+use l7trace_capture::syscalls::Options;
 use l7trace_event::{Endpoint, Flags};
 use live::{Seen, SeenWhat, TestNamespace, Trace, Tracer, compiled, engines, possible};
 

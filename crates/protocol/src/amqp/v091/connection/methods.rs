@@ -124,7 +124,6 @@ impl Connection {
                 response.attribute("closed_by", method.name);
                 response.attribute("reply_text", arguments.text("reply_text").unwrap_or_default().to_owned());
                 out.push(response);
-                return;
             }
         }
     }
