@@ -91,6 +91,13 @@ impl<State> Connection<State> {
         a.held() + b.held()
     }
 
+    /// Whether nothing waits and nothing has ended, and the table knows of all that is held.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        let still = |direction: &Direction| direction.waiting.is_none() && !direction.ended;
+        self.directions.iter().all(still) && self.queued.is_none() && self.sink_held == self.counted
+    }
+
     /// How it is over, where it is known where both directions end.
     pub(crate) fn how_over(&self) -> Option<Closed> {
         let [a, b] = self.directions.each_ref().map(|direction| direction.end.map(|end| end.ending));

@@ -270,6 +270,13 @@ impl<S: Sink> Table<S> {
     #[inline]
     fn settle(&mut self, index: u32, sink: &mut S) {
         let Some(connection) = self.roster.get_mut(index) else { return };
+        // As it mostly is: nothing waits, and all is counted.
+        if connection.is_quiet() {
+            if mem::take(&mut connection.told) && !mem::replace(&mut connection.listed, true) {
+                self.listed.push(index);
+            }
+            return;
+        }
         if connection.waiting() > self.limits.connection_bytes {
             self.evictions.connection_bytes += 1;
             let context = Context { limits: &self.limits, ring_full: self.ring_full };
