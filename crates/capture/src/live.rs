@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::kernel::NetworkNamespace;
+use crate::kernel::{self, NetworkNamespace};
 use crate::{Error, Source, packets, syscalls};
 
 /// What users may set of live sources; each source takes what concerns it.
@@ -56,6 +56,12 @@ const ENGINES: [syscalls::Engine; 3] = [syscalls::Engine::Auto, syscalls::Engine
 /// # Errors
 /// Where a source has no such name or cannot be opened; for `auto` where none can.
 pub fn open(options: &Options) -> Result<Vec<Source>, Error> {
+    let sources = open_all(options);
+    kernel::give_memory_back();
+    sources
+}
+
+fn open_all(options: &Options) -> Result<Vec<Source>, Error> {
     verify(options)?;
     let mut names: Vec<&str> = options.sources.iter().map(String::as_str).collect();
     // The best witness first: the command lets it speak first as well.

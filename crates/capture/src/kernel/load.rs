@@ -36,12 +36,27 @@ pub fn load<'a>(
     ring_bytes: usize,
     configure: impl FnOnce(&mut EbpfLoader<'a>),
 ) -> Result<Loaded, Error> {
+    load_by(EbpfLoader::new(), name, object, btf, ring_bytes, configure)
+}
+
+/// The same by a loader that was made already: making one reads the layout of the kernel's structures,
+/// wanted or not, which takes as long as all else together.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_by<'a>(
+    mut loader: EbpfLoader<'a>,
+    name: &str,
+    object: &[u8],
+    btf: Option<&'a Btf>,
+    ring_bytes: usize,
+    configure: impl FnOnce(&mut EbpfLoader<'a>),
+) -> Result<Loaded, Error> {
     raise_memory_lock_limit();
     let ring_bytes = ring_size(ring_bytes);
     let wake_at = u64::from(ring_bytes) / 4;
     let processors = possible_processors()?;
 
-    let mut loader = EbpfLoader::new();
     // The verifier is asked for its log only where it refused a program: leave the level as it is,
     // since asking with level 0 fails by itself and hides why.
     loader.btf(btf);
@@ -94,6 +109,17 @@ pub(crate) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<MapData, Error> {
         _ => Err(Error::Failed(format!(
             "the committed eBPF object has no map {name}: rebuild it with cargo xtask probes"
         ))),
+    }
+}
+
+/// Gives the kernel back what loading took: the layout of its structures takes megabytes, which an
+/// allocator keeps.
+pub(crate) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "the standard library does not know its allocator")]
+    // SAFETY: takes a number, and is safe to call beside other users of the allocator.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

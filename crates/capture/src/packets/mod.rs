@@ -34,9 +34,9 @@ pub struct Options {
     pub owners: bool,
 }
 
-/// At full speed of this design's test load (nginx and wrk on two processors, which leave it waiting
-/// for tens of milliseconds) no more than a part of it fills.
-pub const RING_BYTES: usize = 32 << 20;
+/// More than 100 ms of full speed of this design's test load (nginx and wrk on two processors, which
+/// leave the reader waiting for tens of milliseconds).
+pub const RING_BYTES: usize = 16 << 20;
 
 impl Default for Options {
     fn default() -> Options {

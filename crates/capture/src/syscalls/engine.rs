@@ -1,15 +1,16 @@
 use std::io::Read;
+use std::thread;
 
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, Iter, ProgramError, TracePoint};
-use aya::{Btf, Ebpf};
+use aya::{Btf, Ebpf, EbpfLoader};
 use l7trace_probes::syscalls::{map, sock_object, tracepoints_object};
 
 use super::filters::Filters;
 use super::tracefs::with_tracefs;
 use super::{Engine, Options};
 use crate::Error;
-use crate::kernel::{Loaded, advice, chain, kernel_btf, load, programs_are_preempted};
+use crate::kernel::{Loaded, advice, chain, kernel_btf, load_by, programs_are_preempted};
 
 /// An engine at work.
 pub(super) struct Attached {
@@ -23,17 +24,24 @@ pub(super) struct Attached {
 /// The engines, the best first.
 const ENGINES: [(Engine, Attach); 2] = [(Engine::Sock, attach_sock), (Engine::Tracepoints, attach_tracepoints)];
 
-type Attach = fn(&Options, &Filters, &Btf) -> Result<Loaded, Error>;
+type Attach = for<'a> fn(&Options, &'a Filters, &'a Btf, EbpfLoader<'a>) -> Result<Loaded, Error>;
 
 /// Attaches the engine that the options name, or the best that this kernel takes.
 pub(super) fn attach(options: &Options, filters: &Filters) -> Result<Attached, Error> {
-    let btf = kernel_btf()?;
+    // Both read the same, each for itself.
+    let (btf, loader) = thread::scope(|scope| {
+        let btf = scope.spawn(kernel_btf);
+        let loader = EbpfLoader::new();
+        (btf.join(), loader)
+    });
+    let btf = btf.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let mut loader = Some(loader);
     let mut refused: Vec<String> = Vec::new();
     for (engine, attach) in ENGINES {
         if options.engine != Engine::Auto && options.engine != engine {
             continue;
         }
-        match attach(options, filters, &btf) {
+        match attach(options, filters, &btf, loader.take().unwrap_or_default()) {
             Ok(mut loaded) => {
                 let warnings = walk_over_existing(&mut loaded.ebpf, &btf).err().into_iter().collect();
                 let why = if refused.is_empty() { String::new() } else { format!(", as {}", refused.join("; ")) };
@@ -51,12 +59,17 @@ pub(super) fn attach(options: &Options, filters: &Filters) -> Result<Attached, E
     Err(Error::Failed(format!("cannot trace system calls: {}", refused.join("; "))))
 }
 
-fn attach_sock(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded, Error> {
+fn attach_sock<'a>(
+    options: &Options,
+    filters: &'a Filters,
+    btf: &'a Btf,
+    loader: EbpfLoader<'a>,
+) -> Result<Loaded, Error> {
     let name = "socket";
     if btf.id_by_type_name_kind("btf_trace_sock_send_length", aya_obj::btf::BtfKind::Typedef).is_err() {
         return Err(Error::Failed("this kernel has no tracepoint sock:sock_send_length (Linux 6.3 has it)".into()));
     }
-    let mut loaded = load_with(name, sock_object(), options, filters, btf)?;
+    let mut loaded = load_with(loader, (name, sock_object()), options, filters, btf)?;
     let ebpf = &mut loaded.ebpf;
     attach_life(ebpf, options, btf)?;
     for tracepoint in ["sock_recv_length", "sock_send_length"] {
@@ -76,8 +89,13 @@ const CALLS: [(&str, &[&str]); 3] = [
 const BEGINNINGS: [(&str, &str); 3] =
     [("enter_uring", "io_uring_enter"), ("enter_close", "close"), ("enter_shutdown", "shutdown")];
 
-fn attach_tracepoints(options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded, Error> {
-    let mut loaded = load_with("system call", tracepoints_object(), options, filters, btf)?;
+fn attach_tracepoints<'a>(
+    options: &Options,
+    filters: &'a Filters,
+    btf: &'a Btf,
+    loader: EbpfLoader<'a>,
+) -> Result<Loaded, Error> {
+    let mut loaded = load_with(loader, ("system call", tracepoints_object()), options, filters, btf)?;
     let ebpf = &mut loaded.ebpf;
     attach_life(ebpf, options, btf)?;
     for (program, _) in CALLS.iter().map(|(program, _)| (*program, "")).chain(BEGINNINGS).chain([("leave", "")]) {
@@ -116,8 +134,14 @@ fn attach_call(ebpf: &mut Ebpf, program: &str, tracepoint: &str) -> Result<(), E
 }
 
 /// Loads an object and tells it what is wanted.
-fn load_with(name: &str, object: &[u8], options: &Options, filters: &Filters, btf: &Btf) -> Result<Loaded, Error> {
-    let mut loaded = load(name, object, Some(btf), options.ring_bytes, |loader| {
+fn load_with<'a>(
+    loader: EbpfLoader<'a>,
+    (name, object): (&str, &[u8]),
+    options: &Options,
+    filters: &'a Filters,
+    btf: &'a Btf,
+) -> Result<Loaded, Error> {
+    let mut loaded = load_by(loader, name, object, Some(btf), options.ring_bytes, |loader| {
         filters.configure(loader);
         loader.map_max_entries(map::SOCKETS, options.sockets.max(1024));
     })?;

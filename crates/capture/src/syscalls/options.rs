@@ -62,9 +62,9 @@ pub struct Options {
     pub sockets: u32,
 }
 
-/// More than 200 ms of full speed of this design's test load (nginx and wrk on two processors), in which
-/// each byte comes once.
-const RING_BYTES: usize = 32 << 20;
+/// More than 100 ms of full speed of this design's test load (nginx and wrk on two processors), in which
+/// each byte comes once. What the kernel fills again and again had better stay in its caches.
+const RING_BYTES: usize = 16 << 20;
 
 impl Default for Options {
     fn default() -> Options {
