@@ -3,6 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
+mod bench;
 mod ci;
 mod demo;
 mod fuzz;
@@ -21,16 +22,22 @@ const COMMANDS: &[Command] = &[
     ("vm", "run the syscalls suites and a smoke test on Debian's kernels, the oldest to the newest", vm::run),
     ("probes", "rebuild the committed eBPF objects; --check: fail if they differ", probes::run),
     ("fuzz", "run each fuzz target for some seconds: [SECONDS [TARGET…]]", fuzz::run),
+    ("bench", "measure l7trace beside other tools; --help: how", bench::run),
     ("ci", "check everything that must hold before a change lands", ci::run),
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // The demo's programs are copies of this one.
+    // The programs of the demo and of the bench are copies of this one.
     if let [first, part, milliseconds] = &arguments[..]
         && first == "demo-part"
     {
         return exit("demo-part", demo::programs::play(part, milliseconds));
+    }
+    if let [first, part, rest @ ..] = &arguments[..]
+        && first == "bench-part"
+    {
+        return exit("bench-part", bench::part::play(part, rest));
     }
     let found = arguments.first().and_then(|name| COMMANDS.iter().find(|command| command.0 == name));
     let Some((name, _, run)) = found else {

@@ -1,0 +1,608 @@
+//! What was measured as text: the goals on the terminal, and docs/performance.md with its plots.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::load::LOADS;
+use super::statistics::{median, spread};
+use super::store::{Results, shown};
+use super::tool::TOOLS;
+use super::{offline, plot};
+use crate::tools;
+
+/// A goal, and what was measured of it.
+struct Goal {
+    what: &'static str,
+    goal: &'static str,
+    figures: &'static [(Key, Bound)],
+}
+
+type Key = [&'static str; 4];
+
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+const GOALS: &[Goal] = &[
+    Goal {
+        what: "throughput ratio, nginx 1 KB, wrk -c32: packets",
+        goal: "≥ 0.95, all reported",
+        figures: &[
+            (["live", "1KB", "l7trace packets", "throughput_ratio"], AtLeast(0.95)),
+            (["live", "1KB", "l7trace packets", "reported_share"], AtLeast(1.0)),
+        ],
+    },
+    Goal {
+        what: "the same: sock, both ends traced",
+        goal: "≥ 0.93, all reported",
+        figures: &[
+            (["live", "1KB", "l7trace sock", "throughput_ratio"], AtLeast(0.93)),
+            (["live", "1KB", "l7trace sock", "reported_share"], AtLeast(1.0)),
+        ],
+    },
+    Goal {
+        what: "the same: tracepoints",
+        goal: "≥ 0.85, all reported",
+        figures: &[
+            (["live", "1KB", "l7trace tracepoints", "throughput_ratio"], AtLeast(0.85)),
+            (["live", "1KB", "l7trace tracepoints", "reported_share"], AtLeast(1.0)),
+        ],
+    },
+    Goal {
+        what: "p99 latency ratio: packets; sock",
+        goal: "≤ 1.10",
+        figures: &[
+            (["live", "1KB", "l7trace packets", "p99_ratio"], AtMost(1.10)),
+            (["live", "1KB", "l7trace sock", "p99_ratio"], AtMost(1.10)),
+        ],
+    },
+    Goal {
+        what: "l7trace's own processor time for an exchange: packets; sock",
+        goal: "≤ 1 µs",
+        figures: &[
+            (["live", "1KB", "l7trace packets", "cpu_per_exchange_ns"], AtMost(1_000.0)),
+            (["live", "1KB", "l7trace sock", "cpu_per_exchange_ns"], AtMost(1_000.0)),
+        ],
+    },
+    Goal {
+        what: "its kernel programs' time for an exchange: packets; sock",
+        goal: "≤ 1.2 µs; ≤ 2.5 µs",
+        figures: &[
+            (["live", "1KB", "l7trace packets", "bpf_per_exchange_ns"], AtMost(1_200.0)),
+            (["live", "1KB", "l7trace sock", "bpf_per_exchange_ns"], AtMost(2_500.0)),
+        ],
+    },
+    Goal {
+        what: "added to a call without a socket, `sock`: getppid; read or write; file write",
+        goal: "0 ns within the noise",
+        figures: &[
+            (["untraced", "getppid", "l7trace sock", "added_ns"], AtMost(0.0)),
+            (["untraced", "read or write of 512 B, no socket", "l7trace sock", "added_ns"], AtMost(0.0)),
+            (["untraced", "file write of 4 KB", "l7trace sock", "added_ns"], AtMost(0.0)),
+        ],
+    },
+    Goal {
+        what: "`read` against tshark, same facts: one thread; two",
+        goal: "≥ 50×; ≥ 80×",
+        figures: &[
+            (["offline", "small", "l7trace 1 thread", "against_tshark_times"], AtLeast(50.0)),
+            (["offline", "small", "l7trace 2 threads", "against_tshark_times"], AtLeast(80.0)),
+        ],
+    },
+    Goal {
+        what: "`read` against Suricata's EVE http, one thread each",
+        goal: "≥ 10×",
+        figures: &[(["offline", "small", "l7trace 1 thread", "against_suricata_times"], AtLeast(10.0))],
+    },
+    Goal {
+        what: "`read`: exchanges/s a core; bodies",
+        goal: "≥ 1,000,000; ≥ 3 GB/s",
+        figures: &[
+            (["offline", "small", "l7trace 1 thread", "exchange_per_core_rate"], AtLeast(1e6)),
+            (["offline", "bodies", "l7trace 1 thread", "throughput"], AtLeast(3e9)),
+        ],
+    },
+    Goal {
+        what: "memory at 32 connections under full load: packets; sock",
+        goal: "≤ 64 MB",
+        figures: &[
+            (["live", "1KB", "l7trace packets", "memory_bytes"], AtMost(64e6)),
+            (["live", "1KB", "l7trace sock", "memory_bytes"], AtMost(64e6)),
+        ],
+    },
+    Goal {
+        what: "memory with 100,000 open connections: packets; sock",
+        goal: "≤ 256 MB",
+        figures: &[
+            (["start", "connections", "l7trace packets", "memory_bytes"], AtMost(256e6)),
+            (["start", "connections", "l7trace sock", "memory_bytes"], AtMost(256e6)),
+        ],
+    },
+    Goal {
+        what: "memory late against early at full speed (`--only soak`): packets; sock",
+        goal: "flat over 10 minutes",
+        figures: &[
+            (["soak", "soak", "l7trace packets", "growth_ratio"], AtMost(1.05)),
+            (["soak", "soak", "l7trace sock", "growth_ratio"], AtMost(1.05)),
+        ],
+    },
+    Goal {
+        what: "ready: packets; sock",
+        goal: "≤ 150 ms",
+        figures: &[
+            (["start", "start", "l7trace packets", "ready_ns"], AtMost(150e6)),
+            (["start", "start", "l7trace sock", "ready_ns"], AtMost(150e6)),
+        ],
+    },
+    Goal {
+        what: "first line after the first response ends: packets; sock",
+        goal: "≤ 50 ms",
+        figures: &[
+            (["start", "start", "l7trace packets", "first_line_ns"], AtMost(50e6)),
+            (["start", "start", "l7trace sock", "first_line_ns"], AtMost(50e6)),
+        ],
+    },
+    Goal {
+        what: "processor time when nothing happens: packets; sock",
+        goal: "≤ 0.1 %",
+        figures: &[
+            (["start", "start", "l7trace packets", "idle_share"], AtMost(0.001)),
+            (["start", "start", "l7trace sock", "idle_share"], AtMost(0.001)),
+        ],
+    },
+    Goal {
+        what: "10 MB bodies, throughput ratio: packets; sock",
+        goal: "≥ 0.97",
+        figures: &[
+            (["live", "10MB", "l7trace packets", "throughput_ratio"], AtLeast(0.97)),
+            (["live", "10MB", "l7trace sock", "throughput_ratio"], AtLeast(0.97)),
+        ],
+    },
+];
+
+impl Goal {
+    /// What was measured, and whether that reaches the goal; none where nothing was.
+    fn measured(&self, results: &Results) -> Option<(String, bool)> {
+        let mut texts = Vec::new();
+        let mut reached = true;
+        for (key, bound) in self.figures {
+            let Some(samples) = samples(results, *key) else { continue };
+            let value = median(samples);
+            reached &= match bound {
+                AtLeast(least) => value >= *least,
+                // What was added is a difference of noisy numbers: none, where its samples lie on both sides.
+                AtMost(0.0) => value <= 0.0 || spread(samples).0 <= 0.0,
+                AtMost(most) => value <= *most,
+            };
+            texts.push(with_spread(key[3], samples));
+        }
+        (!texts.is_empty()).then(|| (texts.join("; "), reached))
+    }
+}
+
+/// Of a reader that does not know of threads, there is one.
+fn samples(results: &Results, key: Key) -> Option<&[f64]> {
+    results.samples(key).or_else(|| {
+        let [part, case, tool, name] = key;
+        (tool == "l7trace 1 thread").then(|| results.samples([part, case, "l7trace", name])).flatten()
+    })
+}
+
+fn with_spread(name: &str, samples: &[f64]) -> String {
+    let (low, high) = spread(samples);
+    let middle = shown(name, median(samples));
+    let (low, high) = (shown(name, low), shown(name, high));
+    if low == high { middle } else { format!("{middle} ({low} to {high})") }
+}
+
+/// The goals of which something was measured, for the terminal.
+pub(crate) fn goals(results: &Results) -> String {
+    let mut text = String::new();
+    let measured = GOALS.iter().filter_map(|goal| Some((goal, goal.measured(results)?)));
+    for (index, (goal, (measured, reached))) in measured.enumerate() {
+        if index == 0 {
+            text.push_str("\n== the goals\n");
+        }
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "  {} {}\n      goal {}, measured {measured}",
+            if reached { "✓" } else { "✗" },
+            goal.what,
+            goal.goal
+        );
+    }
+    text
+}
+
+/// Writes docs/performance.md and its plots.
+pub(crate) fn write(results: &Results) -> anyhow::Result<()> {
+    let docs = tools::root().join("docs");
+    let mut plots = Vec::new();
+    for (name, drawn) in [
+        ("performance.svg", plot::live(results)),
+        ("saturation.svg", plot::saturation(results)),
+        ("reading.svg", plot::reading(results)),
+    ] {
+        let Some(drawn) = drawn else { continue };
+        fs::write(docs.join(name), drawn)?;
+        plots.push(name);
+    }
+    fs::write(docs.join("performance.md"), page(results, &plots))?;
+    println!("written: docs/performance.md, {}", plots.join(", "));
+    Ok(())
+}
+
+fn page(results: &Results, plots: &[&str]) -> String {
+    let mut page = Page(String::from("# Performance\n\n"));
+    page.line(
+        "Measured by `cargo xtask bench`, which wrote this page; every figure comes from one run on one machine:\n",
+    );
+    page.row(&["", ""]);
+    page.row(&["---", "---"]);
+    for (name, value) in results.conditions.iter().filter(|(_, value)| !value.is_empty()) {
+        page.row(&[name, value]);
+    }
+    page.line("");
+    page.plot(plots, "performance.svg", "throughput kept and exchanges reported, by tool");
+    page.goals(results);
+    page.live(results);
+    page.saturation(results, plots);
+    page.untraced(results);
+    page.start(results);
+    page.offline(results, plots);
+    page.line(HOW);
+    if !results.notes.is_empty() {
+        page.line("## Not measured\n");
+        for note in &results.notes {
+            page.line(&format!("- {}", note.replace('\n', " ")));
+        }
+    }
+    format!("{}\n", page.0.trim_end())
+}
+
+const HOW: &str = "## How it is measured
+
+- Servers and load generators are real (nginx, mosquitto; wrk, h2load), in a network namespace of their own, over loopback. A rate is kept by a generator of the bench's own, which counts what a request waits for its turn as latency. nginx has a worker for each core, wrk a thread for each, so that whatever a tool takes is missing.
+- Files are served without `sendfile`, nginx's default: every byte goes through two system calls, which is the hardest case for a tracer.
+- Runs alternate: one without, one or two with a tool, one without, in changing order; each ratio is between two runs side by side. Figures are medians, in brackets the least and the greatest.
+- *Reported*: exchanges that the tool tells of with question and answer, of those that the generator counts. Some are under way when a run ends; nginx counts requests as well, and what lies between the two counts is taken as all. httpry and ngrep print questions and answers apart: the rarer of both is counted. tcpdump tells of packets, so its share of packets dropped is given instead.
+- *Lost*: bytes that l7trace's own account calls lost.
+- A tool has three seconds after each run to catch up. Processor time is all of its threads' and children's, user and system, from ready to then; memory is the most that was resident.
+- The kernel's time in l7trace's programs comes from `kernel.bpf_stats_enabled`, in a run of its own, since counting takes time too.
+- l7trace writes JSON lines to a file, tshark the same facts as fields, Suricata one EVE record an exchange, without rules. A slow reader is given a smaller capture of the same kind: only rates are compared.
+";
+
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn row(&mut self, cells: &[&str]) {
+        self.line(&format!("| {} |", cells.join(" | ")));
+    }
+
+    fn header(&mut self, cells: &[&str]) {
+        self.row(cells);
+        self.row(&vec!["---"; cells.len()]);
+    }
+
+    fn plot(&mut self, plots: &[&str], name: &str, what: &str) {
+        if plots.contains(&name) {
+            self.line(&format!("![{what}]({name})\n"));
+        }
+    }
+
+    fn goals(&mut self, results: &Results) {
+        self.line("## Goals\n");
+        self.header(&["", "goal", "measured", ""]);
+        for goal in GOALS {
+            match goal.measured(results) {
+                Some((measured, reached)) => {
+                    self.row(&[goal.what, goal.goal, &measured, if reached { "✓" } else { "✗" }])
+                }
+                None => self.row(&[goal.what, goal.goal, "not in this run", ""]),
+            }
+        }
+        self.line("");
+    }
+
+    fn live(&mut self, results: &Results) {
+        let loads: Vec<_> = LOADS
+            .iter()
+            .filter(|load| results.samples(["live", load.name, "without", "request_rate"]).is_some())
+            .collect();
+        if loads.is_empty() {
+            return;
+        }
+        self.line("## Under load\n");
+        for load in loads {
+            let base = |name: &str| {
+                results
+                    .samples(["live", load.name, "without", name])
+                    .map_or_else(String::new, |samples| with_spread(name, samples))
+            };
+            let mut without = format!("**{}**: {} requests a second without a tool", load.what, base("request_rate"));
+            for (label, name) in [("p50", "p50_ns"), ("p99", "p99_ns")] {
+                let value = base(name);
+                if !value.is_empty() {
+                    without += &format!(", {label} {value}");
+                }
+            }
+            self.line(&format!("{without}.\n"));
+            self.header(&[
+                "tool",
+                "throughput ratio",
+                "p50 ratio",
+                "p99 ratio",
+                "CPU an exchange",
+                "memory",
+                "reported",
+                "lost or dropped",
+            ]);
+            for tool in TOOLS {
+                let cell = |name: &str| {
+                    results.samples(["live", load.name, tool.name, name]).map(|samples| with_spread(name, samples))
+                };
+                let Some(ratio) = cell("throughput_ratio") else { continue };
+                let other = |name: &str| cell(name).unwrap_or_default();
+                let single = |name: &str| {
+                    results
+                        .median(["live", load.name, tool.name, name])
+                        .map(|value| shown(name, value))
+                        .unwrap_or_default()
+                };
+                let pairs = results.median(["live", load.name, tool.name, "pairs_flag"]) == Some(1.0);
+                let reported =
+                    cell("reported_share").map(|share| if pairs { share } else { format!("{share}, not paired") });
+                let lost = cell("lost_share").or_else(|| cell("dropped_share")).map(|share| zero_share(&share));
+                self.row(&[
+                    tool.name,
+                    &ratio,
+                    &other("p50_ratio"),
+                    &other("p99_ratio"),
+                    &single("cpu_per_exchange_ns"),
+                    &single("memory_bytes"),
+                    &reported.unwrap_or_default(),
+                    &lost.unwrap_or_default(),
+                ]);
+            }
+            self.line("");
+        }
+        let kernel: Vec<_> = TOOLS
+            .iter()
+            .filter_map(|tool| {
+                let figure = |name: &str| {
+                    results.median(["live", LOADS[0].name, tool.name, name]).map(|value| shown(name, value))
+                };
+                Some([
+                    tool.name.to_owned(),
+                    figure("bpf_per_exchange_ns")?,
+                    figure("bpf_per_event_ns")?,
+                    figure("bpf_events_per_exchange")?,
+                ])
+            })
+            .collect();
+        if !kernel.is_empty() {
+            self.line("In the kernel, under the first of these loads:\n");
+            self.header(&["", "an exchange", "a run of a program", "runs an exchange"]);
+            for row in &kernel {
+                self.row(&row.each_ref().map(String::as_str));
+            }
+            self.line("");
+        }
+    }
+
+    fn saturation(&mut self, results: &Results, plots: &[&str]) {
+        let Some(most) = results.median(["saturation", "100", "host", "request_rate"]) else { return };
+        self.line("## From a tenth of what the host can do to all of it\n");
+        self.plot(plots, "saturation.svg", "exchanges reported, latency and processor time by the rate of requests");
+        self.line(&format!(
+            "64 connections that stay, 1 KB; without a tool the host answers {} requests a second.\n",
+            shown("request_rate", most)
+        ));
+        self.header(&["rate", "tool", "rate kept", "added p50", "added p99", "reported", "CPU, cores"]);
+        for point in 1..=100 {
+            for tool in TOOLS {
+                let case = point.to_string();
+                let cell = |name: &str| {
+                    results
+                        .median(["saturation", &case, tool.name, name])
+                        .map(|value| shown(name, value))
+                        .unwrap_or_default()
+                };
+                if cell("cpu_cores").is_empty() {
+                    continue;
+                }
+                self.row(&[
+                    &format!("{point} %"),
+                    tool.name,
+                    &cell("achieved_share"),
+                    &cell("added_p50_ns"),
+                    &cell("added_p99_ns"),
+                    &cell("reported_share"),
+                    &cell("cpu_cores"),
+                ]);
+            }
+        }
+        self.line("");
+    }
+
+    fn untraced(&mut self, results: &Results) {
+        let cases: Vec<&str> = results
+            .figures
+            .iter()
+            .filter(|figure| figure.part == "untraced" && figure.tool == "without")
+            .map(|figure| figure.case.as_str())
+            .collect();
+        if cases.is_empty() {
+            return;
+        }
+        self.line("## What it costs those who are not traced\n");
+        self.line("Processor time of one call, without l7trace and what each engine adds; of sockets also those that are traced.\n");
+        let engines: Vec<&str> = TOOLS
+            .iter()
+            .map(|tool| tool.name)
+            .filter(|tool| results.samples(["untraced", cases[0], tool, "added_ns"]).is_some())
+            .collect();
+        let mut header = vec!["", "without"];
+        header.extend(&engines);
+        self.header(&header);
+        for case in cases {
+            let mut row = vec![
+                case.to_owned(),
+                results
+                    .samples(["untraced", case, "without", "cost_ns"])
+                    .map_or_else(String::new, |samples| shown("cost_ns", median(samples))),
+            ];
+            for engine in &engines {
+                let added = results.samples(["untraced", case, engine, "added_ns"]);
+                row.push(added.map_or_else(String::new, |samples| with_spread("added_ns", samples)));
+            }
+            self.row(&row.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        self.line("");
+    }
+
+    fn start(&mut self, results: &Results) {
+        let started: Vec<_> =
+            TOOLS.iter().filter(|tool| results.samples(["start", "start", tool.name, "ready_ns"]).is_some()).collect();
+        if started.is_empty() {
+            return;
+        }
+        self.line("## Start, idleness, memory\n");
+        self.header(&[
+            "",
+            "ready",
+            "first line after the first response",
+            "processor time when idle",
+            "memory when idle",
+            "memory with open connections",
+        ]);
+        for tool in started {
+            let cell = |name: &str| {
+                results
+                    .samples(["start", "start", tool.name, name])
+                    .map(|samples| with_spread(name, samples))
+                    .unwrap_or_default()
+            };
+            let held = results.median(["start", "connections", tool.name, "memory_bytes"]).zip(results.median([
+                "start",
+                "connections",
+                tool.name,
+                "connections",
+            ]));
+            let held = held.map(|(bytes, count)| {
+                format!("{} with {}", shown("memory_bytes", bytes), shown("connection_rate", count))
+            });
+            self.row(&[
+                tool.name,
+                &cell("ready_ns"),
+                &cell("first_line_ns"),
+                &zero_share(&cell("idle_share")),
+                &cell("memory_bytes"),
+                &held.unwrap_or_default(),
+            ]);
+        }
+        self.line("");
+    }
+
+    fn offline(&mut self, results: &Results, plots: &[&str]) {
+        if !results.figures.iter().any(|figure| figure.part == "offline") {
+            return;
+        }
+        self.line("## Reading captures\n");
+        self.plot(plots, "reading.svg", "exchanges read in a second");
+        self.header(&[
+            "capture",
+            "reader",
+            "exchanges/s",
+            "exchanges/s a core",
+            "GB/s",
+            "cores used",
+            "memory",
+            "reported",
+        ]);
+        for (case, what) in offline::cases() {
+            let mut readers: Vec<&str> = Vec::new();
+            for figure in results.figures.iter().filter(|figure| figure.part == "offline" && figure.case == case) {
+                if !readers.contains(&figure.tool.as_str()) {
+                    readers.push(&figure.tool);
+                }
+            }
+            for reader in readers {
+                let cell = |name: &str| {
+                    results
+                        .samples(["offline", case, reader, name])
+                        .map(|samples| with_spread(name, samples))
+                        .unwrap_or_default()
+                };
+                let single = |name: &str| {
+                    results.median(["offline", case, reader, name]).map(|value| shown(name, value)).unwrap_or_default()
+                };
+                self.row(&[
+                    what,
+                    reader,
+                    &cell("exchange_rate"),
+                    &single("exchange_per_core_rate"),
+                    &single("throughput"),
+                    &single("cpu_cores"),
+                    &single("memory_bytes"),
+                    &single("reported_share"),
+                ]);
+            }
+        }
+        self.line("");
+    }
+}
+
+/// Nothing is not 0.00 %.
+fn zero_share(text: &str) -> String {
+    if text == "0.00 %" { "0".to_owned() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_judged_by_what_was_measured() {
+        let mut results = Results::default();
+        assert!(goals(&results).is_empty());
+        results.add(["live", "10MB", "l7trace packets", "throughput_ratio"], 0.96);
+        assert!(goals(&results).contains("✗ 10 MB bodies"));
+        results.add(["live", "10MB", "l7trace packets", "throughput_ratio"], 0.99);
+        assert!(goals(&results).contains("✓ 10 MB bodies"));
+        assert!(goals(&results).contains("0.975 (0.960 to 0.990)"));
+    }
+
+    #[test]
+    fn noise_on_both_sides_of_nothing_is_nothing() {
+        let key = ["untraced", "getppid", "l7trace sock", "added_ns"];
+        for (samples, mark) in [([-3.0, 5.0, 4.0], "✓"), ([2.0, 5.0, 4.0], "✗")] {
+            let mut results = Results::default();
+            for sample in samples {
+                results.add(key, sample);
+            }
+            assert!(goals(&results).contains(&format!("{mark} added to a call")));
+        }
+    }
+
+    #[test]
+    fn the_page_says_what_is_missing() {
+        let mut results = Results { conditions: vec![("kernel".to_owned(), "6.1".to_owned())], ..Results::default() };
+        results.notes.push("suricata is not installed".to_owned());
+        let page = page(&results, &[]);
+        assert!(
+            page.contains("| kernel | 6.1 |")
+                && page.contains("- suricata is not installed")
+                && page.contains("not in this run")
+        );
+    }
+}
