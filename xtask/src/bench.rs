@@ -242,7 +242,11 @@ impl Bench {
             let Some(samples) = self.results.samples([part, case, tool, name]) else { continue };
             let (low, high) = statistics::spread(samples);
             let middle = store::shown(name, statistics::median(samples));
-            let label = name.rsplit_once('_').map_or(*name, |(label, _)| label).replace('_', " ");
+            let label = match name.rsplit_once('_') {
+                Some((label, "ns" | "bytes" | "share" | "ratio")) => label.replace('_', " "),
+                Some((label, "rate")) => format!("{}s/s", label.replace('_', " ")),
+                _ => name.replace('_', " "),
+            };
             line += &format!("  {label} {middle}");
             if samples.len() > 1 {
                 line += &format!(" ({}–{})", store::shown(name, low), store::shown(name, high));

@@ -152,7 +152,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
 }
 
 const SHOWN: &[&str] =
-    &["exchange_rate", "exchange_per_core_rate", "throughput", "cpu_cores", "memory_bytes", "reported_share"];
+    &["exchange_rate", "per_core_exchange_rate", "throughput", "cpu_cores", "memory_bytes", "reported_share"];
 
 /// How many times as fast as the others.
 fn compare(bench: &mut Bench, case: &str) {
@@ -240,6 +240,8 @@ impl Reader {
             }
             Reader::Tshark => {
                 command = Command::new("tshark");
+                // Without this it loses what comes out of order.
+                command.args(["-o", "tcp.reassemble_out_of_order:TRUE"]);
                 command.args(["-n", "-r", file, "-Y", "http", "-T", "fields"]);
                 command.args(TSHARK_FIELDS.iter().flat_map(|field| ["-e", field]));
             }
@@ -318,7 +320,7 @@ impl Reader {
             ["offline", case, &self.name()],
             &[
                 ("exchange_rate", exchanges / wall),
-                ("exchange_per_core_rate", exchanges / cpu),
+                ("per_core_exchange_rate", exchanges / cpu),
                 ("throughput", bytes / wall),
                 ("per_core_throughput", bytes / cpu),
                 ("cpu_cores", cpu / wall),

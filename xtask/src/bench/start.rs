@@ -12,6 +12,7 @@ use super::load::Protocol;
 use super::options::Options;
 use super::process::{self, Running};
 use super::stage::Stage;
+use super::store::thousands;
 use super::tool::{TOOLS, Tool};
 use super::{Bench, server, stop};
 
@@ -36,6 +37,11 @@ fn connections(options: &Options) -> u64 {
     if options.quick { 10_000 } else { 100_000 }
 }
 
+/// What the figures of so many connections are called.
+fn connections_case(options: &Options) -> String {
+    format!("{} connections", thousands(connections(options) as f64))
+}
+
 pub(crate) fn plan(options: &Options) -> (String, Duration) {
     let (starts, engines, held) = (options.pairs(5, 3), engines(options).len(), held(options).len());
     let time = engines as f64 * (starts as f64 * 1.2 + 4.0) + held as f64 * connections(options) as f64 * 0.000_3;
@@ -58,7 +64,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     }
     for tool in held(&bench.options) {
         memory(bench, &stage, tool)?;
-        bench.print("start", "connections", tool.name, &["connections", "memory_bytes"]);
+        bench.print("start", &connections_case(&bench.options), tool.name, &["memory_bytes"]);
     }
     Ok(())
 }
@@ -136,10 +142,8 @@ fn memory(bench: &mut Bench, stage: &Stage, tool: &'static Tool) -> anyhow::Resu
         holding.context("the connections were not open within two minutes")?;
     }
     stop::sleep(Duration::from_secs(1))?;
-    bench.record(
-        ["start", "connections", tool.name],
-        &[("connections", wanted as f64), ("memory_bytes", process::resident(tracing.id()) as f64)],
-    );
+    let case = connections_case(&bench.options);
+    bench.record(["start", &case, tool.name], &[("memory_bytes", process::resident(tracing.id()) as f64)]);
     for (holder, _) in &mut running {
         // They end with their standard input.
         drop(holder.child().stdin.take());

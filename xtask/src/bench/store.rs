@@ -163,7 +163,9 @@ pub(crate) fn shown(name: &str, value: f64) -> String {
     match unit {
         _ if value.is_nan() => "–".to_owned(),
         "ratio" => format!("{value:.3}"),
-        "share" if value >= 1.0 => "100 %".to_owned(),
+        // More than all is a finding, not a rounding error.
+        "share" if value > 1.0 => format!("{:.2} %", (value * 1e4).ceil() / 100.0),
+        "share" if value == 1.0 => "100 %".to_owned(),
         // 99.99 % is not all.
         "share" => format!("{:.2} %", (value * 1e4).floor() / 100.0),
         "ns" if value.abs() >= 1e9 => format!("{:.2} s", value / 1e9),
@@ -220,6 +222,7 @@ mod tests {
             ("throughput_ratio", 0.95, "0.950"),
             ("reported_share", 0.99999, "99.99 %"),
             ("reported_share", 1.0, "100 %"),
+            ("reported_share", 1.00001, "100.01 %"),
             ("cpu_per_exchange_ns", 1_234.4, "1234 ns"),
             ("ready_ns", 150_000_000.0, "150.0 ms"),
             ("memory_bytes", 64e6, "64.0 MB"),

@@ -43,7 +43,6 @@ af-packet:
     cluster-type: cluster_flow
     defrag: no
     tpacket-v3: yes
-    ring-size: 100000
 app-layer:
   protocols:
     http: {enabled: yes}

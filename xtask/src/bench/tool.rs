@@ -185,7 +185,12 @@ fn l7trace_seen(setting: &Setting<'_>) -> anyhow::Result<Seen> {
     let summary: Value = serde_json::from_str(&last).context("the last line is no summary")?;
     let number = |of: &Value| of.as_f64().unwrap_or(0.0);
     let bytes = &summary["bytes"];
-    let lost: f64 = bytes["lost"].as_object().into_iter().flat_map(|lost| lost.values()).map(number).sum();
+    let lost = bytes["lost"]
+        .as_object()
+        .into_iter()
+        .flat_map(|lost| lost.values())
+        .map(number)
+        .fold(0.0, |sum, bytes| sum + bytes);
     let seen = number(&bytes["seen"]);
     Ok(Seen { exchanges: Some(exchanges), pairs: true, dropped: (seen > 0.0).then(|| lost / seen) })
 }

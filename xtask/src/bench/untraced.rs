@@ -122,10 +122,10 @@ fn costs(traced: &Stage, other: &Stage, call_cost: &Path) -> anyhow::Result<Cost
     Ok(costs)
 }
 
-/// Enough functions to keep a compiler busy for a second.
+/// Enough functions to keep a compiler busy for the better part of a second.
 fn program_to_compile() -> String {
     let mut program = String::new();
-    for number in 0..1_200 {
+    for number in 0..500 {
         // Writing to a String does not fail.
         let _ = writeln!(
             program,
