@@ -113,8 +113,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    if let Some(stored) = &options.report {
-        return report::write(&Results::read(stored)?);
+    if let Some((first, others)) = options.report.split_first() {
+        let mut results = Results::read(first)?;
+        for other in others {
+            results.complete_with(Results::read(other)?);
+        }
+        return report::write(&results);
     }
     if options.micro {
         return tools::run(tools::cargo().args(["bench", "--workspace", "--benches"]));

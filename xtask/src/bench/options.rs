@@ -18,7 +18,8 @@ pub(crate) const USAGE: &str = "usage: cargo xtask bench [OPTIONS]
     --against FILE     compare with stored results
     --save FILE        store the results there too (always: target/bench/)
     --l7trace FILE     measure this build instead of building
-    --report FILE      write docs/performance.md from stored results, and measure nothing
+    --report FILE      write docs/performance.md from stored results, and measure nothing; repeatable: what
+                       the first lacks is taken from the next
     --micro            the micro benches
     --plan             print what would be done and how long it would take
 
@@ -35,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     pub(crate) against: Option<PathBuf>,
     pub(crate) save: Option<PathBuf>,
-    pub(crate) report: Option<PathBuf>,
+    pub(crate) report: Vec<PathBuf>,
     pub(crate) l7trace: Option<PathBuf>,
     tools: Vec<String>,
     loads: Vec<String>,
@@ -64,7 +65,7 @@ impl Options {
                 }
                 "--against" => options.against = Some(value()?.into()),
                 "--save" => options.save = Some(value()?.into()),
-                "--report" => options.report = Some(value()?.into()),
+                "--report" => options.report.push(value()?.into()),
                 "--l7trace" => options.l7trace = Some(value()?.into()),
                 other => bail!("no such option: {other}\n\n{USAGE}"),
             }

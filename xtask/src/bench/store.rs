@@ -80,6 +80,28 @@ impl Results {
         self.samples(key).map(median)
     }
 
+    /// Takes the parts that these lack from others, with the conditions under which those were made.
+    pub(crate) fn complete_with(&mut self, other: Results) {
+        let own: Vec<String> = self.figures.iter().map(|figure| figure.part.clone()).collect();
+        let taken: Vec<Figure> = other.figures.into_iter().filter(|figure| !own.contains(&figure.part)).collect();
+        let mut parts: Vec<&str> = taken.iter().map(|figure| figure.part.as_str()).collect();
+        parts.dedup();
+        if parts.is_empty() {
+            return;
+        }
+        let names = parts.join(", ");
+        for (name, value) in other.conditions {
+            if !self.conditions.iter().any(|(known, other)| known.split(" (").next() == Some(&name) && *other == value)
+            {
+                self.conditions.push((format!("{name} ({names})"), value));
+            }
+        }
+        for note in other.notes.into_iter().filter(|note| !self.notes.contains(note)).collect::<Vec<_>>() {
+            self.notes.push(note);
+        }
+        self.figures.extend(taken);
+    }
+
     /// Says why something was not measured.
     pub(crate) fn note(&mut self, note: String) {
         println!("  ! {note}");
@@ -214,6 +236,22 @@ mod tests {
         fs::remove_file(&file).unwrap();
         assert_eq!(read.figures, results.figures);
         assert_eq!((read.conditions, read.notes), (results.conditions, results.notes));
+    }
+
+    #[test]
+    fn other_parts_come_with_their_conditions() {
+        let made = |date: &str, parts: &[&str]| {
+            let mut results = Results { conditions: vec![("date".to_owned(), date.to_owned())], ..Results::default() };
+            for part in parts {
+                results.add([part, "case", "tool", "p99_ratio"], 1.0);
+            }
+            results
+        };
+        let mut results = made("today", &["live"]);
+        results.complete_with(made("yesterday", &["live", "soak"]));
+        let parts: Vec<&str> = results.figures.iter().map(|figure| figure.part.as_str()).collect();
+        assert_eq!(parts, ["live", "soak"]);
+        assert_eq!(results.conditions[1], ("date (soak)".to_owned(), "yesterday".to_owned()));
     }
 
     #[test]

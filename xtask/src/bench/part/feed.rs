@@ -9,8 +9,8 @@ use anyhow::Context;
 const SEGMENT: usize = 1_448;
 /// The length of each body.
 const BODY: usize = 1 << 20;
-/// Downloads in a block.
-const DOWNLOADS: usize = 32;
+/// Downloads in a block: it stays in the cache of the processor that writes it.
+const DOWNLOADS: usize = 2;
 /// Of the first packet: 2026-11-22T10:00:00Z.
 const START: u64 = 1_795_341_600_000_000_000;
 /// Of the frame in front of the segment: Ethernet, IPv4, TCP.
