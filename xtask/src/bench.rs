@@ -183,7 +183,11 @@ fn prepare(options: Options) -> anyhow::Result<Bench> {
             tools::root().join("target/release/l7trace")
         }
     };
+    let given = options.l7trace.is_some();
     let mut results = Results::here(if options.quick { "short form (--quick)" } else { "full" });
+    if given {
+        results.conditions.push(("build".to_owned(), "given by --l7trace, maybe of another commit".to_owned()));
+    }
     for (missing, package) in tool::TOOLS
         .iter()
         .filter_map(|tool| Some((tool.name, tool.missing()?)))
@@ -212,7 +216,11 @@ fn finish(bench: &Bench, before: Option<&Results>, whole: bool) -> anyhow::Resul
         bail!("nothing was measured");
     }
     let folder = tools::root().join("target/bench");
-    let stored = folder.join(if bench.options.quick { "quick.json" } else { "last.json" });
+    let mut name = if bench.options.quick { "quick" } else { "full" }.to_owned();
+    for part in &bench.options.only {
+        name += &format!("-{part}");
+    }
+    let stored = folder.join(name + ".json");
     bench.results.write(&stored)?;
     if let Some(copy) = &bench.options.save {
         bench.results.write(copy)?;

@@ -1,7 +1,5 @@
 //! Plots as SVG, drawn from the figures that the page's tables show.
 
-use std::fmt::Write as _;
-
 use super::load::LOADS;
 use super::statistics::{median, spread};
 use super::store::{Results, shown, thousands};
@@ -66,7 +64,7 @@ pub(crate) fn live(results: &Results) -> Option<String> {
     svg.note(&format!("nginx, {}; median and range of alternating pairs", load.what));
     for (index, tool) in tools.iter().enumerate() {
         svg.text(
-            [158.0, 122.0 + index as f64 * 30.0],
+            [168.0, 122.0 + index as f64 * 30.0],
             Anchor::End,
             13.0,
             if tool.starts_with("l7trace") { 600 } else { 400 },
@@ -75,8 +73,8 @@ pub(crate) fn live(results: &Results) -> Option<String> {
         );
     }
     let reported: Vec<Option<Bar>> = bars("reported_share").into_iter().collect();
-    columns(&mut svg, 170.0, "Throughput with the tool, of that without", &bars("throughput_ratio"), "");
-    columns(&mut svg, 530.0, "Exchanges reported, of those made", &reported, "reports packets, not exchanges");
+    columns(&mut svg, 182.0, "Throughput with the tool, of that without", &bars("throughput_ratio"), "");
+    columns(&mut svg, 540.0, "Exchanges reported, of those made", &reported, "reports packets, not exchanges");
     Some(svg.finish())
 }
 
@@ -135,17 +133,17 @@ pub(crate) fn saturation(results: &Results) -> Option<String> {
         },
         Panel { title: "Latency, p99", unit: "ms", scale: Scale::Logarithmic, series: series("p99_ns", 1e-6, true) },
         Panel {
-            title: "Processor time of the tool",
+            title: "Processor time",
             unit: "cores",
             scale: Scale::FromZero,
             series: series("cpu_cores", 1.0, false),
         },
     ];
-    let mut svg = Svg::new(860.0, 372.0, "What is seen, how long it takes and what it costs, by the rate of requests");
+    let mut svg = Svg::new(860.0, 386.0, "What is seen, how long it takes and what it costs, by the rate of requests");
     svg.heading("From a tenth of what the host can do to all of it");
     svg.note(&format!("requests a second, of the {} that the host answers without a tool", thousands(most)));
     for (index, panel) in panels.iter().enumerate() {
-        panel.draw(&mut svg, [62.0 + index as f64 * 278.0, 96.0], [216.0, 190.0]);
+        panel.draw(&mut svg, [62.0 + index as f64 * 278.0, 110.0], [216.0, 190.0]);
     }
     let mut x = 62.0;
     let mut named: Vec<&Series> = Vec::new();
@@ -156,8 +154,8 @@ pub(crate) fn saturation(results: &Results) -> Option<String> {
     }
     named.sort_by_key(|series| series.name == "without");
     for series in named {
-        svg.line([x, 346.0], [x + 18.0, 346.0], series.colour, 2.5);
-        svg.text([x + 24.0, 350.0], Anchor::Start, 12.0, 400, svg::INK, &series.name);
+        svg.line([x, 360.0], [x + 18.0, 360.0], series.colour, 2.5);
+        svg.text([x + 24.0, 364.0], Anchor::Start, 12.0, 400, svg::INK, &series.name);
         x += 46.0 + series.name.chars().count() as f64 * 6.8;
     }
     Some(svg.finish())
@@ -192,7 +190,7 @@ pub(crate) fn reading(results: &Results) -> Option<String> {
         for reader in readers {
             let Some(value) = value(case, reader) else { continue };
             svg.text(
-                [158.0, y + 13.0],
+                [168.0, y + 13.0],
                 Anchor::End,
                 13.0,
                 if reader.starts_with("l7trace") { 600 } else { 400 },
@@ -200,8 +198,8 @@ pub(crate) fn reading(results: &Results) -> Option<String> {
                 reader,
             );
             let width = value / largest * 560.0;
-            svg.bar([170.0, y], [width.max(1.5), 17.0], colour(reader));
-            svg.text([178.0 + width, y + 13.0], Anchor::Start, 12.0, 600, svg::INK, &thousands(value));
+            svg.bar([182.0, y], [width.max(1.5), 17.0], colour(reader));
+            svg.text([190.0 + width, y + 13.0], Anchor::Start, 12.0, 600, svg::INK, &thousands(value));
             y += 24.0;
         }
         y += 22.0;
@@ -209,22 +207,22 @@ pub(crate) fn reading(results: &Results) -> Option<String> {
     Some(svg.finish())
 }
 
-/// Two decimals where they say something.
+/// With no more decimals than say something.
 fn short(value: f64) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let _ = match value {
-        _ if value == 0.0 || value >= 10.0 => write!(text, "{value:.0}"),
-        _ if value >= 1.0 && value.fract() == 0.0 => write!(text, "{value:.0}"),
-        _ if value >= 0.1 => write!(text, "{value:.1}"),
-        _ => write!(text, "{value:.2}"),
-    };
-    text
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_say_where_they_are() {
+        for (value, text) in [(0.0, "0"), (0.15, "0.15"), (0.5, "0.5"), (100.0, "100")] {
+            assert_eq!(short(value), text);
+        }
+    }
 
     #[test]
     fn nothing_is_drawn_of_nothing() {

@@ -51,9 +51,10 @@ impl Panel {
                 &format!("{percent:.0} %"),
             );
         }
-        for series in &self.series {
+        for (index, series) in self.series.iter().enumerate() {
             let points: Vec<[f64; 2]> = series.points.iter().map(|(percent, value)| [x(*percent), y(*value)]).collect();
-            svg.curve(&points, series.colour);
+            // One that lies upon another leaves it to be seen.
+            svg.curve(&points, series.colour, index % 2 == 1);
         }
     }
 

@@ -56,13 +56,14 @@ impl Svg {
         self.put(&format!("<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"2.5\" fill=\"{colour}\" fill-opacity=\"0.88\"/>"));
     }
 
-    pub(super) fn curve(&mut self, points: &[[f64; 2]], colour: &str) {
+    pub(super) fn curve(&mut self, points: &[[f64; 2]], colour: &str, dashed: bool) {
+        let dashes = if dashed { " stroke-dasharray=\"5 5\"" } else { "" };
         let mut list = String::new();
         for [x, y] in points {
             // Writing to a String does not fail.
             let _ = write!(list, "{x:.1},{y:.1} ");
         }
-        self.put(&format!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.2\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>", list.trim()));
+        self.put(&format!("<polyline points=\"{}\" fill=\"none\"{dashes} stroke=\"{colour}\" stroke-width=\"2.2\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>", list.trim()));
         for [x, y] in points {
             self.put(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\"/>"));
         }
