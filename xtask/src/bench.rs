@@ -134,7 +134,11 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
     let interrupted = run_parts(&mut bench, &parts).err();
     bench.results.conditions.push(("took".to_owned(), format!("{:.0} s", begun.elapsed().as_secs_f64())));
-    finish(&bench, before.as_ref(), interrupted.is_none())?;
+    if !bench.results.figures.is_empty() {
+        finish(&bench, before.as_ref(), interrupted.is_none())?;
+    } else if interrupted.is_none() {
+        bail!("nothing was measured");
+    }
     interrupted.map_or(Ok(()), Err)
 }
 
@@ -212,9 +216,6 @@ fn run_parts(bench: &mut Bench, parts: &[&Part]) -> anyhow::Result<()> {
 }
 
 fn finish(bench: &Bench, before: Option<&Results>, whole: bool) -> anyhow::Result<()> {
-    if bench.results.figures.is_empty() {
-        bail!("nothing was measured");
-    }
     let folder = tools::root().join("target/bench");
     let mut name = if bench.options.quick { "quick" } else { "full" }.to_owned();
     for part in &bench.options.only {
