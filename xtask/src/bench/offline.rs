@@ -40,7 +40,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "interleaved",
-        what: "100,000 connections at once, their packets mixed",
+        what: "many connections at once (100,000 in full), 3 exchanges on each",
         arguments: &["body=100", "connections=100000", "each=3"],
         sizes: Sizes { l7trace: 300_000, suricata: 300_000, tshark: 100_000 },
     },

@@ -165,9 +165,9 @@ pub(crate) fn saturation(results: &Results) -> Option<String> {
 pub(crate) fn reading(results: &Results) -> Option<String> {
     let readers = ["l7trace 2 threads", "l7trace 1 thread", "l7trace", "suricata", "tshark"];
     let cases = [
-        ("small", "1,000,000 small exchanges"),
-        ("interleaved", "100,000 connections at once"),
-        ("loss", "5 % lost, 5 % reordered"),
+        ("small", "Small exchanges on 32 connections"),
+        ("interleaved", "Many connections at once, 3 exchanges on each"),
+        ("loss", "5 % of segments lost and sent again, 5 % reordered"),
     ];
     let value = |case: &str, reader: &str| results.median(["offline", case, reader, "exchange_rate"]);
     let largest =
