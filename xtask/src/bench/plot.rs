@@ -154,7 +154,7 @@ pub(crate) fn saturation(results: &Results) -> Option<String> {
     }
     named.sort_by_key(|series| series.name == "without");
     for series in named {
-        svg.line([x, 360.0], [x + 18.0, 360.0], series.colour, 2.5);
+        svg.curve(&[[x, 360.0], [x + 18.0, 360.0]], series.colour, series.dashed());
         svg.text([x + 24.0, 364.0], Anchor::Start, 12.0, 400, svg::INK, &series.name);
         x += 46.0 + series.name.chars().count() as f64 * 6.8;
     }

@@ -10,6 +10,13 @@ pub(super) struct Series {
     pub(super) points: Vec<(f64, f64)>,
 }
 
+impl Series {
+    /// Lines that often lie upon others are dashed.
+    pub(super) fn dashed(&self) -> bool {
+        ["l7trace sock", "suricata"].contains(&self.name.as_str())
+    }
+}
+
 /// How values are laid out.
 #[derive(Clone, Copy)]
 pub(super) enum Scale {
@@ -51,10 +58,10 @@ impl Panel {
                 &format!("{percent:.0} %"),
             );
         }
-        for (index, series) in self.series.iter().enumerate() {
+        for series in &self.series {
             let points: Vec<[f64; 2]> = series.points.iter().map(|(percent, value)| [x(*percent), y(*value)]).collect();
             // One that lies upon another leaves it to be seen.
-            svg.curve(&points, series.colour, index % 2 == 1);
+            svg.curve(&points, series.colour, series.dashed());
         }
     }
 
