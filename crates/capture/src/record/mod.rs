@@ -12,16 +12,17 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use l7trace_event::{Event, Flags, Segment, SourceKind, What, Witness};
+use l7trace_event::{Event, Flags, Segment, SourceKind, Timestamp, What, Witness};
 
 use crate::Error;
 use crate::note::{self, INTERFACE_LIMIT, InterfaceNote, PacketNote};
 use block::{LONGEST_PACKET, Statistics};
 
-/// How long what was recorded may stay in memory.
-const DELAY: Duration = Duration::from_millis(100);
+/// For so long, and at most twice as long, what was recorded stays in memory: an owner is found a
+/// moment after its packets, and is to stand before them.
+const DELAY: Duration = Duration::from_millis(40);
 /// How much of it.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 16 << 20;
 
 /// Writes events as a capture file.
 ///
@@ -29,8 +30,19 @@ const BUFFER: usize = 256 << 10;
 /// killed l7trace leaves a file that reads up to its last moment.
 pub struct Recorder {
     to: Box<dyn Write + Send>,
+    /// What came since the last turn.
     buffer: Vec<u8>,
-    written: Instant,
+    /// What came in the turn before: the next to be written.
+    waiting: Vec<u8>,
+    /// Owners that were told since the last turn: they are written before what waits.
+    owners: Vec<u8>,
+    /// The times of the first event, of the latest one, of the last one that waits and of the last
+    /// one written.
+    first: Option<Timestamp>,
+    latest: Timestamp,
+    waiting_until: Timestamp,
+    written_until: Option<Timestamp>,
+    turned: Instant,
     interfaces: HashMap<InterfaceNote, u32>,
     statistics: Vec<(SourceKind, Statistics)>,
     names: HashMap<u32, String>,
@@ -57,8 +69,14 @@ impl Recorder {
     pub fn new(to: Box<dyn Write + Send>) -> io::Result<Recorder> {
         let mut recorder = Recorder {
             to,
-            buffer: Vec::with_capacity(BUFFER + LONGEST_PACKET),
-            written: Instant::now(),
+            buffer: Vec::new(),
+            waiting: Vec::new(),
+            owners: Vec::new(),
+            first: None,
+            latest: Timestamp::default(),
+            waiting_until: Timestamp::default(),
+            written_until: None,
+            turned: Instant::now(),
             interfaces: HashMap::new(),
             statistics: Vec::new(),
             names: HashMap::new(),
@@ -67,7 +85,7 @@ impl Recorder {
             comment: String::new(),
         };
         block::section(&mut recorder.buffer, concat!("l7trace ", env!("CARGO_PKG_VERSION")));
-        recorder.write()?;
+        recorder.to.write_all(&std::mem::take(&mut recorder.buffer))?;
         Ok(recorder)
     }
 
@@ -81,6 +99,7 @@ impl Recorder {
     /// # Errors
     /// Where the file cannot be written: what is in it stays readable.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.first.get_or_insert(event.at);
         match (&event.what, event.packet) {
             (What::Segment(_), Some(packet)) if packet.bytes.len() <= LONGEST_PACKET => {
                 let id = self.interface(event, false);
@@ -89,6 +108,7 @@ impl Recorder {
                 block::packet(&mut self.buffer, id, event.at.0, [packet.bytes, &[]], length, "");
             }
             (What::Segment(segment), _) => self.synthesise(event, segment),
+            (What::Owner(_), _) => self.owner(event),
             (what, _) => {
                 if let What::RingFull { records, .. } = what {
                     *self.ring_full.entry(event.witness.source).or_insert(0) += records;
@@ -98,9 +118,10 @@ impl Recorder {
                 }
             }
         }
+        self.latest = event.at;
         self.since_tick += 1;
         if self.buffer.len() >= BUFFER {
-            self.write()?;
+            self.turn()?;
         } else if self.since_tick >= 64 {
             self.tick()?;
         }
@@ -113,8 +134,8 @@ impl Recorder {
     /// Where the file cannot be written.
     pub fn tick(&mut self) -> io::Result<()> {
         self.since_tick = 0;
-        match self.written.elapsed() >= DELAY {
-            true => self.write(),
+        match self.turned.elapsed() >= DELAY {
+            true => self.turn(),
             false => Ok(()),
         }
     }
@@ -130,8 +151,17 @@ impl Recorder {
             statistics.dropped = self.ring_full.remove(&source).unwrap_or(0);
             block::statistics(&mut self.buffer, id as u32, statistics);
         }
-        self.write()?;
+        self.write_all()?;
         self.to.flush()
+    }
+
+    /// Puts an owner before what waits, at the time of what stands before that: time is not to leap
+    /// to a moment from which the packets after it come back.
+    fn owner(&mut self, event: &Event<'_>) {
+        let before = self.written_until.or(self.first).unwrap_or(event.at);
+        if let Some(text) = note::fact_text(&Event { at: event.at.min(before), ..event.clone() }) {
+            block::custom(&mut self.owners, &text);
+        }
     }
 
     fn synthesise(&mut self, event: &Event<'_>, segment: &Segment<'_>) {
@@ -191,17 +221,29 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        self.written = Instant::now();
-        let result = self.to.write_all(&self.buffer);
-        self.buffer.clear();
+    /// Writes what waited; what came since then waits.
+    fn turn(&mut self) -> io::Result<()> {
+        self.turned = Instant::now();
+        let result = self.to.write_all(&self.owners).and_then(|()| self.to.write_all(&self.waiting));
+        if !self.waiting.is_empty() {
+            self.written_until = Some(self.waiting_until);
+        }
+        self.owners.clear();
+        self.waiting.clear();
+        std::mem::swap(&mut self.buffer, &mut self.waiting);
+        self.waiting_until = self.latest;
         result
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        self.turn()?;
+        self.turn()
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
         // Nobody is left to tell of a failure.
-        let _ = self.write();
+        let _ = self.write_all();
     }
 }
