@@ -19,6 +19,11 @@ pub(crate) const LIVE_TOOLS: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),
+    ("mosquitto", "mosquitto"),
+    ("rabbitmq-server", "rabbitmq-server"),
+    ("/usr/lib/python3/dist-packages/paho", "python3-paho-mqtt"),
+    ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
+    ("/usr/lib/python3/dist-packages/aiosmtpd", "python3-aiosmtpd"),
 ];
 
 /// What a run of tests came to.

@@ -9,6 +9,7 @@ mod command;
 mod http;
 mod http2;
 mod load;
+mod messaging;
 mod play;
 mod programs;
 mod raw;

@@ -1,0 +1,202 @@
+//! MQTT, AMQP and SMTP with brokers and clients that nobody here wrote: each client prints what must
+//! be told of it, row by row, and every source must tell that and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use l7trace_testkit::netns::TestNamespace;
+use l7trace_testkit::skip;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::check::{Report, ended_well};
+use crate::tracer::{MODES, Mode, Traced, Tracer};
+
+/// The one that Debian's packages of Python modules are for.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// What must not stand in any line.
+const SECRET: &str = "never-shown-7";
+
+/// How often each row is told, as a JSON list: operation, resource, status.
+type Rows = BTreeMap<String, u64>;
+
+/// Runs a client under every source at once, and holds what they tell against what it printed.
+fn check(namespace: &TestNamespace, protocol: &str, script: &str) {
+    let tracers: Vec<(&Mode, Tracer)> =
+        MODES.iter().map(|mode| (mode, Tracer::start(namespace, mode, &["--protocol", protocol]))).collect();
+    let output = namespace.output(PYTHON, &["-c", script]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "the client failed: {said}");
+    let mut expected = Rows::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let row: Value = serde_json::from_str(line).expect("the client prints JSON");
+        *expected.entry(row.to_string()).or_default() += 1;
+    }
+    assert!(!expected.is_empty(), "the client printed nothing");
+    for (mode, traced) in tracers.into_iter().map(|(mode, tracer)| (mode, tracer.stop())) {
+        let mut report = Report::new(&format!("{protocol} by {}", mode.name));
+        ended_well(&mut report, &traced);
+        compare(&mut report, &expected, &rows(&traced, protocol));
+        if traced.lines.iter().any(|line| line.to_string().contains(SECRET)) {
+            report.wrong("a password is shown");
+        }
+        report.finish();
+    }
+}
+
+fn rows(traced: &Traced, protocol: &str) -> Rows {
+    let mut rows = Rows::new();
+    let told = |line: &&Value| line["protocol"] == protocol && line["type"] != "connection";
+    for line in traced.lines.iter().filter(told) {
+        let row = Value::from(["operation", "resource", "status"].map(|name| line[name].clone()).to_vec());
+        *rows.entry(row.to_string()).or_default() += 1;
+    }
+    rows
+}
+
+fn compare(report: &mut Report, expected: &Rows, told: &Rows) {
+    let all: BTreeMap<&String, ()> = expected.keys().chain(told.keys()).map(|row| (row, ())).collect();
+    for row in all.into_keys() {
+        let count = |rows: &Rows| rows.get(row).copied().unwrap_or(0);
+        report.equal(row, count(told), count(expected));
+    }
+}
+
+/// Whether everything is there; says what is not.
+fn has(programs: &[&str], modules: &[&str]) -> bool {
+    let lacks_module = |module: &&&str| {
+        let import = format!("import {module}");
+        let tried = Command::new(PYTHON).args(["-c", &import]).stderr(Stdio::null()).status();
+        !tried.is_ok_and(|status| status.success())
+    };
+    let missing = programs.iter().find(|program| !skip::has_program(program));
+    let missing = missing.or_else(|| modules.iter().find(lacks_module));
+    if let Some(missing) = missing {
+        skip::skip(thread::current().name().unwrap_or("a test"), &format!("needs {missing}"));
+    }
+    missing.is_none()
+}
+
+fn listens(namespace: &TestNamespace, port: u16, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if namespace.run(|| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    false
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(namespace: &TestNamespace) -> Folder {
+        let path = std::env::temp_dir().join(namespace.name());
+        fs::create_dir_all(&path).expect("the temporary folder can be written");
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn mqtt_through_mosquitto() {
+    if !has(&["python3", "mosquitto"], &["paho.mqtt.client"]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    let folder = Folder::of(&namespace);
+    let configuration = folder.0.join("mosquitto.conf");
+    let text = "listener 1883\nallow_anonymous true\nuser root\nmax_queued_messages 20000\n";
+    fs::write(&configuration, text).expect("it can be written");
+    let _broker = namespace.start("mosquitto", &["-c", &configuration.display().to_string()]);
+    assert!(listens(&namespace, 1883, Duration::from_secs(20)), "mosquitto does not listen");
+    check(&namespace, "mqtt", include_str!("messaging/mqtt.py"));
+}
+
+/// RabbitMQ with everything it keeps in a folder of the test's.
+struct RabbitMq {
+    child: Child,
+    process: PathBuf,
+}
+
+impl RabbitMq {
+    fn start(namespace: &TestNamespace, program: &Path, folder: &Path) -> RabbitMq {
+        let path = |name: &str| folder.join(name).display().to_string();
+        fs::write(path("rabbitmq.conf"), "listeners.tcp.1 = 127.0.0.1:5672\n").expect("it can be written");
+        fs::write(path("plugins"), "[].").expect("it can be written");
+        fs::write(path("environment"), "").expect("it can be written");
+        let mut command = namespace.command(&program.display().to_string());
+        command.env("HOME", folder).env("RABBITMQ_NODENAME", "test@localhost").env("ERL_EPMD_ADDRESS", "127.0.0.1");
+        for (name, file) in [
+            ("MNESIA_BASE", "mnesia"),
+            ("LOG_BASE", "log"),
+            ("PID_FILE", "pid"),
+            ("CONFIG_FILE", "rabbitmq.conf"),
+            ("CONF_ENV_FILE", "environment"),
+            ("ENABLED_PLUGINS_FILE", "plugins"),
+        ] {
+            command.env(format!("RABBITMQ_{name}"), path(file));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        RabbitMq { child: command.spawn().expect("rabbitmq-server can be started"), process: folder.join("pid") }
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        // The script that was started leaves the virtual machine behind.
+        let id = fs::read_to_string(&self.process).ok().and_then(|id| id.trim().parse().ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            let _ = kill_process(id, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program itself: what stands in the path changes the user first.
+fn rabbitmq_server() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/rabbitmq/lib").ok()?;
+    let programs = versions.filter_map(|version| Some(version.ok()?.path().join("sbin/rabbitmq-server")));
+    programs.filter(|program| program.is_file()).max()
+}
+
+#[test]
+fn amqp_through_rabbitmq() {
+    if !has(&["python3", "epmd"], &["pika"]) {
+        return;
+    }
+    let Some(program) = rabbitmq_server() else {
+        return skip::skip("amqp_through_rabbitmq", "needs rabbitmq-server");
+    };
+    let Some(namespace) = TestNamespace::create() else { return };
+    let folder = Folder::of(&namespace);
+    // In the foreground, so that it ends with the test: the broker would start one for good.
+    let _names = namespace.start("epmd", &["-address", "127.0.0.1"]);
+    assert!(listens(&namespace, 4369, Duration::from_secs(20)), "epmd does not listen");
+    let _broker = RabbitMq::start(&namespace, &program, &folder.0);
+    assert!(listens(&namespace, 5672, Duration::from_secs(60)), "RabbitMQ does not listen");
+    check(&namespace, "amqp", include_str!("messaging/amqp.py"));
+}
+
+#[test]
+fn smtp_with_aiosmtpd() {
+    if !has(&["python3"], &["aiosmtpd"]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check(&namespace, "smtp", include_str!("messaging/smtp.py"));
+}
