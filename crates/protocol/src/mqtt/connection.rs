@@ -196,8 +196,8 @@ impl Inner {
         self.ways[direction.index()].feed = feed;
     }
 
-    /// Looks for a packet at the first byte held, else where the newest chunk begins: packets mostly
-    /// begin where chunks do.
+    /// Looks for a packet at the first byte held, else where the newest chunk begins, as packets mostly
+    /// begin where chunks do; else for several that follow each other from anywhere within.
     fn find(&mut self, direction: Direction, window: &mut Window<'_>, newest: u64) -> Step {
         let verdict = evidence::read(window.bytes(), direction);
         let enough = |evidence: evidence::Evidence| {
@@ -212,7 +212,14 @@ impl Inner {
             Some(_) if window.bytes().len() < MOST_UNCLEAR => Step::More,
             _ => {
                 let to_newest = newest.saturating_sub(window.position());
-                window.consume(if to_newest == 0 { window.bytes().len() } else { to_newest as usize });
+                if to_newest > 0 {
+                    window.consume(to_newest as usize);
+                } else if let Some(at) = evidence::find_chain(window.bytes(), direction) {
+                    window.consume(at);
+                    self.ways[direction.index()].state = State::Between;
+                } else {
+                    window.consume(window.bytes().len());
+                }
                 Step::On
             }
         }

@@ -25,6 +25,17 @@ const ENOUGH_BITS: u32 = 96;
 /// Topics longer than this are believed of no stream that is only guessed at.
 const LONGEST_TOPIC: usize = 2048;
 
+/// What must follow each other to be believed where no chunk begins: packets, and bits.
+const CHAIN: (u32, u32) = (3, 56);
+
+/// Where several whole packets that follow each other begin, behind the first byte.
+pub(super) fn find_chain(bytes: &[u8], direction: Direction) -> Option<usize> {
+    (1..bytes.len()).find(|at| {
+        let chain = read(&bytes[*at..], direction);
+        chain.is_some_and(|evidence| evidence.whole >= CHAIN.0 && evidence.bits >= CHAIN.1)
+    })
+}
+
 /// Reads packets from the first byte on; none where they cannot be packets of that direction.
 pub(super) fn read(bytes: &[u8], direction: Direction) -> Option<Evidence> {
     let mut evidence = Evidence::default();
@@ -133,6 +144,17 @@ fn bits_of(header: &Header, body: &[u8]) -> u32 {
 mod tests {
     use super::*;
     use Direction::{ClientToServer as Client, ServerToClient as Server};
+
+    #[test]
+    fn a_chain_is_found_within() {
+        let check =
+            |bytes: &[u8], expected| assert_eq!(find_chain(bytes, Client), expected, "{}", bytes.escape_ascii());
+        let publish = b"\x30\x0a\0\x06topicXhi";
+        check(&[&b"rest of a payload"[..], &publish.repeat(3)].concat(), Some(17));
+        check(&[&b"rest of a payload"[..], &publish.repeat(2)].concat(), None);
+        check(&[&b"\0\x40\x02\0"[..], &b"\x40\x02\0\x07".repeat(4)].concat(), Some(4));
+        check(b"nothing but text, 0123456789 0123456789 0123456789 0123456789", None);
+    }
 
     #[test]
     fn packets_speak_for_themselves() {

@@ -117,6 +117,23 @@ fn a_hole_in_a_header_leaves_the_framing() {
     assert!(lines[3].contains("op=PUBLISH res=b"), "{}", lines[3]);
 }
 
+/// Under load packets lie across chunks: where the bytes go on is in the middle of one.
+#[test]
+fn a_dense_stream_is_read_on_after_a_hole() {
+    let packets: Vec<u8> = (1..=40u8).flat_map(|id| [b"\x32\x0c\0\x06topicX\0", &[id][..], b"hi"].concat()).collect();
+    let script = [
+        client(b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02me"),
+        server([0x20, 2, 0, 0]),
+        client(&packets),
+        server((1..=40).flat_map(|id| [0x40, 2, 0, id]).collect::<Vec<u8>>()),
+    ];
+    for position in 16 + 14..16 + 28 {
+        let heard = lines(&run(mqtt(), &settings(), true, &punch(&script, ClientToServer, position, 30), Chop::Whole));
+        let told = heard.iter().filter(|line| line.contains("op=PUBLISH")).count();
+        assert!(told >= 36, "{told} told with a hole at {position}:\n{}", heard.join("\n"));
+    }
+}
+
 #[test]
 fn joined_in_the_middle() {
     let script = [
