@@ -165,6 +165,10 @@ impl Waiting {
 
     /// Keeps in mind what is known to be missing of `from..to`, where nothing else is known.
     pub(crate) fn keep_missing(&mut self, from: u64, to: u64, cause: Cause, stamp: Stamp) {
+        if cause == Cause::Skipped {
+            // Who skipped them could have told them: they are not lost, whatever another one says.
+            self.found(from, to);
+        }
         let mut from = from;
         if let Some((start, piece)) = self.pieces.range(..=from).next_back() {
             from = from.max(start + piece.content.length());
@@ -274,6 +278,23 @@ mod tests {
         waiting.found(9, 30);
         assert_eq!(shape(&waiting), [(8, "?1".to_owned()), (12, "ab".to_owned())]);
         assert_eq!(waiting.held(), 2 * OVERHEAD + 2);
+    }
+
+    #[test]
+    fn what_one_witness_skipped_is_not_lost_by_another() {
+        let mut waiting = Waiting::new(Timestamp(1), Timestamp(0));
+        waiting.keep_missing(10, 20, Cause::CaptureLimit, stamp());
+        waiting.keep_missing(14, 30, Cause::Skipped, stamp());
+        waiting.keep_missing(10, 30, Cause::CaptureLimit, stamp());
+        let causes: Vec<(u64, u64, Cause)> = waiting
+            .pieces
+            .iter()
+            .filter_map(|(start, piece)| match piece.content {
+                Content::Missing { length, cause } => Some((*start, length, cause)),
+                Content::Bytes(_) => None,
+            })
+            .collect();
+        assert_eq!(causes, [(10, 4, Cause::CaptureLimit), (14, 16, Cause::Skipped)]);
     }
 
     #[test]
