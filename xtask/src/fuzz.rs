@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let named = arguments.get(1..).unwrap_or_default();
     let targets = if named.is_empty() { targets()? } else { named.to_vec() };
     for target in &targets {
-        fuzz(target, seconds, "--release")?;
+        fuzz(target, seconds, "--release", &[])?;
     }
     Ok(())
 }
@@ -35,7 +35,8 @@ pub(crate) fn try_all() -> anyhow::Result<Option<&'static str>> {
     tools::run(nightly().args(["fuzz", "build", "--dev"]).args(BUILT))?;
     let targets = targets()?;
     for target in &targets {
-        fuzz(target, SECONDS, "--dev")?;
+        // The same beginning each time: what CI finds should be found again.
+        fuzz(target, SECONDS, "--dev", &["-seed=1"])?;
     }
     println!("{} fuzz targets ran for {SECONDS} s each and found nothing", targets.len());
     Ok(None)
@@ -51,13 +52,14 @@ fn nightly() -> Command {
 /// No sanitizer: panics are what is searched, and no `unsafe` is reached.
 const BUILT: &[&str] = &["--sanitizer", "none", "--target-dir", "target/fuzz"];
 
-fn fuzz(target: &str, seconds: &str, profile: &str) -> anyhow::Result<()> {
+fn fuzz(target: &str, seconds: &str, profile: &str, more: &[&str]) -> anyhow::Result<()> {
     let folder = tools::root().join("target/fuzz");
     let corpus = folder.join("corpus").join(target);
     std::fs::create_dir_all(&corpus)?;
     let mut command = nightly();
     command.args(["fuzz", "run", profile]).args(BUILT).arg(target).arg(&corpus);
     command.args(["--", "-verbosity=0", "-max_len=4096"]).arg(format!("-max_total_time={seconds}"));
+    command.args(more);
     command.arg(format!("-artifact_prefix={}/", folder.display()));
     tools::run(&mut command).with_context(|| format!("the fuzz target {target} found something"))
 }
