@@ -66,10 +66,10 @@ fn fuzz(target: &str, seconds: &str, profile: &str, more: &[&str]) -> anyhow::Re
 
 /// Why fuzzing cannot run here, if it cannot.
 fn missing() -> Option<&'static str> {
-    let answers = |word: &str| nightly().args([word, "--version"]).output().is_ok_and(|output| output.status.success());
-    if !answers("version") {
+    let answers = |words: &[&str]| nightly().args(words).output().is_ok_and(|output| output.status.success());
+    if !answers(&["--version"]) {
         Some("no nightly toolchain; rustup toolchain install nightly")
-    } else if !answers("fuzz") {
+    } else if !answers(&["fuzz", "--version"]) {
         Some("no cargo-fuzz; cargo install cargo-fuzz")
     } else {
         None
