@@ -5,6 +5,7 @@
 
 pub mod decode;
 pub mod file;
+mod forgetful;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod kernel;
@@ -16,6 +17,8 @@ pub mod record;
 pub mod syscalls;
 
 use std::time::Duration;
+
+pub use forgetful::Forgetful;
 
 use l7trace_event::{Blind, Event, Unneeded};
 

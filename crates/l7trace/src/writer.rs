@@ -1,6 +1,7 @@
 //! Puts the output where it goes, in a thread of its own, so that a slow reader never stalls capture.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
+use l7trace_capture::Forgetful;
 
 /// How many pieces may wait to be written.
 const QUEUE: usize = 64;
@@ -64,7 +66,7 @@ impl Writer {
         let closed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&closed);
         let thread = std::thread::spawn(move || {
-            let result = write_all(target, &from, &emptied);
+            let result = write_all(sink(target, !patient), &from, &emptied);
             flag.store(true, Ordering::Relaxed);
             result
         });
@@ -138,12 +140,27 @@ impl Writer {
     }
 }
 
-fn write_all(target: Target, from: &Receiver<Piece>, emptied: &SyncSender<Vec<u8>>) -> io::Result<()> {
-    let mut to: Box<dyn Write> = match target {
-        Target::Stdout => Box::new(io::stdout().lock()),
-        Target::Stderr => Box::new(io::stderr().lock()),
-        Target::File(file) => Box::new(file),
+/// Where the bytes go. What is written live to a file may be written for hours.
+fn sink(target: Target, live: bool) -> Box<dyn Write> {
+    let file = match target {
+        Target::Stderr => return Box::new(io::stderr().lock()),
+        Target::File(file) => Some(file),
+        Target::Stdout => redirected(),
     };
+    match file {
+        None => Box::new(io::stdout().lock()),
+        Some(file) if live => Box::new(Forgetful::new(file)),
+        Some(file) => Box::new(file),
+    }
+}
+
+/// The file that standard output was redirected to.
+fn redirected() -> Option<std::fs::File> {
+    let file = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
+fn write_all(mut to: Box<dyn Write>, from: &Receiver<Piece>, emptied: &SyncSender<Vec<u8>>) -> io::Result<()> {
     let mut status_shown = false;
     for piece in from {
         match piece {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use l7trace_event::{Event, Flags, Segment, SourceKind, Timestamp, What, Witness};
 
-use crate::Error;
 use crate::note::{self, INTERFACE_LIMIT, InterfaceNote, PacketNote};
+use crate::{Error, Forgetful};
 use block::{LONGEST_PACKET, Statistics};
 
 /// For so long, and at most twice as long, what was recorded stays in memory: an owner is found a
@@ -59,7 +59,7 @@ impl Recorder {
     pub fn create(path: &Path) -> Result<Recorder, Error> {
         let failed = |error| Error::Failed(format!("cannot write the recording {}: {error}", path.display()));
         let file = File::create(path).map_err(failed)?;
-        Recorder::new(Box::new(file)).map_err(failed)
+        Recorder::new(Box::new(Forgetful::new(file))).map_err(failed)
     }
 
     /// Records to any writer, which need not buffer.
