@@ -65,6 +65,11 @@ pub trait Tap: Send {
     /// # Errors
     /// Where the source broke: everything before that has been handed on.
     fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error>;
+
+    /// How full its ring is, where it has one.
+    fn level(&self) -> Option<kernel::Level> {
+        None
+    }
 }
 
 /// What [`Tap::fill`] did.

@@ -1,36 +1,35 @@
 //! `l7trace trace`: the live host.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use l7trace_capture::{Batch, Decoder, Filled, Source, Tap, live};
+use l7trace_capture::{Batch, Decoder, Filled, Source, live};
 use l7trace_event::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{LiveArgs, TraceArgs};
 use crate::pipeline::Pipeline;
+use crate::supply::Supply;
 use crate::wiring::{Mode, live_options, pipeline, shows_terminal};
 
-/// How many batches may wait for the parsers: beyond that the kernel's ring is the buffer.
-const QUEUE: usize = 64;
-
-/// How many emptied batches are kept for reuse.
-const SPARE: usize = 4;
-
-/// How long a tap waits for something to come while there is traffic: others may have to wait for it.
-const BUSY_WAIT: Duration = Duration::from_millis(5);
+/// How long to wait for something to come, and that while one source has traffic and others may have
+/// to be asked.
+const WAIT: Duration = Duration::from_millis(20);
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(2);
 const BUSY: Duration = Duration::from_millis(100);
 
-/// How long a tap waits for something to come.
-const TAP_WAIT: Duration = Duration::from_millis(20);
-
-/// How long to wait for a batch while records wait for something else.
+/// How long to wait for something to come while records wait for something else.
 const HELD_WAIT: Duration = Duration::from_millis(5);
+
+/// How long lines may wait for others to be written with, and how many bytes of them.
+const WRITE_EVERY: Duration = Duration::from_millis(8);
+const WRITE_BYTES: usize = 256 << 10;
+
+/// How long what is in flight at the end is taken.
+const LAST: Duration = Duration::from_secs(2);
 
 /// How often the status line is renewed.
 const STATUS: Duration = Duration::from_millis(500);
@@ -66,71 +65,103 @@ pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// What a tap took out of the kernel.
-struct Taken {
-    source: usize,
-    batch: Batch,
-    /// Before this time there was nothing more to take.
-    emptied: Option<Timestamp>,
-}
-
 /// A running trace.
 pub(crate) struct Live {
     decoders: Vec<Box<dyn Decoder>>,
+    supplies: Vec<Supply>,
     pipeline: Pipeline,
-    batches: Receiver<Taken>,
-    /// Emptied batches, for reuse.
-    spare: Arc<Mutex<Vec<Batch>>>,
-    /// Tells the taps to take what is left and end.
-    drain: Arc<AtomicBool>,
-    taps: Vec<JoinHandle<Result<(), l7trace_capture::Error>>>,
+    /// What is being decoded; kept, so that it need not be allocated anew.
+    batch: Batch,
+    /// When something was last taken.
+    busy: Instant,
+    /// When lines were last handed to the writer.
+    flushed: Instant,
 }
 
 impl Live {
-    /// Starts a thread for each tap, and says that everything is attached.
+    /// Begins to take what the sources have, and says that everything is attached.
     pub(crate) fn start(sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
         pipeline.sources(sources.len());
         // A source that names processes with their bytes leaves nothing to wait for.
         if sources.iter().all(|source| source.decoder.owners_come_late()) {
             pipeline.emitter().names_come_late();
         }
-        let (to, batches) = sync_channel(QUEUE);
-        let spare = Arc::new(Mutex::new(Vec::new()));
-        let drain = Arc::new(AtomicBool::new(false));
         let descriptions: Vec<&str> = sources.iter().map(|source| source.description.as_str()).collect();
         eprintln!("l7trace: tracing {}{}", descriptions.join(", "), filters(arguments));
-        let (mut decoders, mut taps) = (Vec::new(), Vec::new());
-        for (index, source) in sources.into_iter().enumerate() {
-            decoders.push(source.decoder);
-            let (to, spare, drain) = (to.clone(), Arc::clone(&spare), Arc::clone(&drain));
-            taps.push(std::thread::spawn(move || run_tap(source.tap, index, &to, &spare, &drain)));
-        }
-        Live { decoders, pipeline, batches, spare, drain, taps }
+        let (decoders, supplies) = sources.into_iter().map(|source| (source.decoder, Supply::new(source.tap))).unzip();
+        let now = Instant::now();
+        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, flushed: now }
     }
 
     /// Runs until told to stop; then takes what is in flight, and prints the summary.
     pub(crate) fn run(mut self, stop: &AtomicBool, duration: Option<Duration>, status: bool) -> anyhow::Result<()> {
-        let end = duration.map(|duration| Instant::now() + duration);
         let started = Instant::now();
+        let end = duration.map(|duration| started + duration);
         let mut next_status = started + STATUS;
         let over = |now: Instant| stop.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end);
-        while !over(Instant::now()) && !self.pipeline.is_done() {
-            let wait = if self.pipeline.emitter().holds() { HELD_WAIT } else { TAP_WAIT };
-            match self.batches.recv_timeout(wait) {
-                Ok(taken) => self.take(taken),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        let mut broken = None;
+        while broken.is_none() && !over(Instant::now()) && !self.pipeline.is_done() {
+            let wait = self.wait();
+            let (filled, error) = self.turn(wait);
+            broken = error;
             self.pipeline.advance(now());
             self.tell_unneeded();
-            self.pipeline.flush();
+            self.flush(filled);
             if status && Instant::now() >= next_status {
                 next_status = Instant::now() + STATUS;
                 let line = self.status(started);
                 self.pipeline.emitter().writer().status(line);
             }
         }
-        self.finish()
+        self.finish(broken)
+    }
+
+    /// How long to wait for something to come.
+    fn wait(&mut self) -> Duration {
+        if self.pipeline.emitter().holds() {
+            HELD_WAIT
+        } else if self.supplies.len() > 1 && self.busy.elapsed() < BUSY {
+            WAIT_FOR_OTHERS
+        } else {
+            WAIT
+        }
+    }
+
+    /// Takes what each source has, waiting for it with the first one. Says whether there was anything,
+    /// and what broke.
+    fn turn(&mut self, wait: Duration) -> (bool, Option<l7trace_capture::Error>) {
+        let (mut some, mut broken) = (false, None);
+        for (source, supply) in self.supplies.iter_mut().enumerate() {
+            let before = now();
+            match supply.fill(&mut self.batch, if source == 0 { wait } else { Duration::ZERO }) {
+                Ok(Filled::Some) => {
+                    some = true;
+                    self.pipeline.batch(source, self.decoders[source].as_mut(), &self.batch);
+                }
+                Ok(_) => {
+                    // There may be warnings, or owners that are known by now.
+                    self.pipeline.batch(source, self.decoders[source].as_mut(), &self.batch);
+                    // Before this time there was nothing more to take.
+                    self.pipeline.has_told(source, before);
+                }
+                Err(error) => broken = Some(error),
+            }
+            self.batch.clear();
+        }
+        if some {
+            self.busy = Instant::now();
+        }
+        (some, broken)
+    }
+
+    /// Hands lines to the writer: at once where nothing else comes, else many together.
+    fn flush(&mut self, more: bool) {
+        let now = Instant::now();
+        if !more || now - self.flushed >= WRITE_EVERY || self.pipeline.emitter().writer().buffer().len() >= WRITE_BYTES
+        {
+            self.flushed = now;
+            self.pipeline.flush();
+        }
     }
 
     /// What stands at the foot of a terminal while nothing happens.
@@ -145,22 +176,6 @@ impl Live {
         }
     }
 
-    fn take(&mut self, taken: Taken) {
-        let Taken { source, mut batch, emptied } = taken;
-        self.pipeline.batch(source, self.decoders[source].as_mut(), &batch);
-        if let Some(emptied) = emptied {
-            self.pipeline.has_told(source, emptied);
-        }
-        self.tell_unneeded();
-        batch.clear();
-        // A burst leaves many; a few are enough for what follows.
-        if let Ok(mut spare) = self.spare.lock()
-            && spare.len() < SPARE
-        {
-            spare.push(batch);
-        }
-    }
-
     /// Tells the sources at once what they need not copy: the rest of a body may be on its way.
     fn tell_unneeded(&mut self) {
         for unneeded in self.pipeline.take_unneeded() {
@@ -168,53 +183,20 @@ impl Live {
         }
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.drain.store(true, Ordering::Relaxed);
-        while let Ok(taken) = self.batches.recv() {
-            self.take(taken);
-        }
-        let mut broken = None;
-        for tap in self.taps {
-            match tap.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => broken = Some(anyhow::Error::from(error)),
-                Err(_) => broken = Some(anyhow::anyhow!("a reading thread broke off")),
+    fn finish(mut self, mut broken: Option<l7trace_capture::Error>) -> anyhow::Result<()> {
+        let until = Instant::now() + LAST;
+        while broken.is_none() && Instant::now() < until {
+            let (some, error) = self.turn(Duration::ZERO);
+            broken = error;
+            self.tell_unneeded();
+            self.pipeline.flush();
+            if !some {
+                break;
             }
         }
+        drop(self.supplies);
         self.pipeline.finish(&self.decoders)?;
-        broken.map_or(Ok(()), Err)
-    }
-}
-
-fn run_tap(
-    mut tap: Box<dyn Tap>,
-    index: usize,
-    to: &SyncSender<Taken>,
-    spare: &Mutex<Vec<Batch>>,
-    drain: &AtomicBool,
-) -> Result<(), l7trace_capture::Error> {
-    let mut busy = Instant::now();
-    loop {
-        // Asked before reading: what came before the order to drain is taken by the read after it.
-        let last = drain.load(Ordering::Relaxed);
-        let mut batch = spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
-        let wait = match last {
-            true => Duration::ZERO,
-            false if busy.elapsed() < BUSY => BUSY_WAIT,
-            false => TAP_WAIT,
-        };
-        let before = now();
-        let filled = tap.fill(&mut batch, wait)?;
-        if filled == Filled::Some {
-            busy = Instant::now();
-        }
-        let emptied = (filled == Filled::Nothing).then_some(before);
-        if to.send(Taken { source: index, batch, emptied }).is_err() {
-            return Ok(());
-        }
-        if filled == Filled::End || (last && filled == Filled::Nothing) {
-            return Ok(());
-        }
+        broken.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

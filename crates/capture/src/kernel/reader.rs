@@ -8,7 +8,7 @@ use l7trace_probes::Lost;
 
 use super::frames::{push_record, push_ring_full};
 use super::mapping::{Mapping, page_size};
-use super::ring::Ring;
+use super::ring::{Level, Ring};
 use crate::{Batch, Error, Filled};
 
 /// Takes records out of a ring into batches, on a timer of its own, and the account of what found no
@@ -22,20 +22,24 @@ pub struct Reader {
     rest_until: Option<Instant>,
     last_record: Instant,
     woken: bool,
-    hurried: bool,
 }
 
 /// A batch takes so many bytes at most, and one record: what is in it is still in the processor's cache
 /// when the decoder comes to it.
-const BATCH_BYTES: usize = 1 << 20;
-/// How long the ring is left alone while there is traffic, and while there was none for a while.
+const BATCH_BYTES: usize = 256 << 10;
+/// How long the ring is left alone while there is much traffic, while there is some, and while there
+/// was none for a while. Where there is much, what came meanwhile should be over in less time than
+/// those who are traced have work for: whoever waits for the processor that they need waits then no
+/// longer than its partners' answers would have taken.
+const REST_FULL: Duration = Duration::from_millis(1);
+const MUCH: usize = 32 << 10;
 const REST_BUSY: Duration = Duration::from_millis(4);
 const REST_IDLE: Duration = Duration::from_millis(20);
 const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters) -> Reader {
-        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false, hurried: false }
+        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -43,9 +47,6 @@ impl Reader {
     /// `used` says how many bytes of a record, from its start, are worth keeping: records come in
     /// size classes.
     pub fn fill(&mut self, batch: &mut Batch, timeout: Duration, used: impl Fn(&[u8]) -> usize) -> Filled {
-        if !std::mem::replace(&mut self.hurried, true) {
-            hurry();
-        }
         let deadline = Instant::now() + timeout;
         loop {
             let rest =
@@ -81,9 +82,18 @@ impl Reader {
         std::mem::take(&mut self.woken)
     }
 
+    /// How full the ring is, for other threads.
+    ///
+    /// # Errors
+    /// Where its positions cannot be mapped once more.
+    pub fn level(&self) -> Result<Level, Error> {
+        self.ring.level()
+    }
+
     /// Whether anything was appended.
     fn drain(&mut self, batch: &mut Batch, used: &impl Fn(&[u8]) -> usize) -> bool {
-        let limit = batch.bytes.len() + BATCH_BYTES;
+        let before = batch.bytes.len();
+        let limit = before + BATCH_BYTES;
         let drained = self.ring.drain(|record| {
             push_record(batch, record.get(..used(record)).unwrap_or(record));
             batch.bytes.len() < limit
@@ -99,16 +109,21 @@ impl Reader {
         }
         if drained.emptied {
             let idle = now.duration_since(self.last_record) > IDLE_AFTER;
-            self.rest_until = now.checked_add(if idle { REST_IDLE } else { REST_BUSY });
+            let much = batch.bytes.len() - before > MUCH;
+            self.rest_until = now.checked_add(match idle {
+                true => REST_IDLE,
+                false if much => REST_FULL,
+                false => REST_BUSY,
+            });
         }
         drained.some || full.is_some()
     }
 }
 
-/// Lets the calling thread run before others where processors are scarce: it runs shortly, and if it
-/// comes too late, the ring is full. Where that is not allowed, it goes on as it was.
+/// Lets the calling thread run before others where processors are scarce: for one that runs shortly, and
+/// where the ring is full if it comes too late. Where that is not allowed, it goes on as it was.
 #[expect(unsafe_code, reason = "the standard library has no priorities")]
-fn hurry() {
+pub fn hurry() {
     const NICENESS: i32 = -15;
     // SAFETY: takes numbers alone; on Linux, 0 means the calling thread and no other.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };

@@ -16,13 +16,60 @@ use crate::Error;
 /// as the longest record takes: resident memory counts every mapping.
 #[derive(Debug)]
 pub struct Ring {
-    consumer: Mapping,
-    producer: Mapping,
+    positions: Positions,
     data: Mapping,
     size: usize,
     position: u64,
     poll: OwnedFd,
-    _map: MapData,
+    map: MapData,
+}
+
+/// How full a ring is, for threads other than the one that reads it.
+#[derive(Debug)]
+pub struct Level {
+    positions: Positions,
+    high: u64,
+}
+
+impl Level {
+    /// Whether it is so full that the kernel wakes its reader: a quarter.
+    #[must_use]
+    pub fn is_high(&self) -> bool {
+        let consumed = self.positions.consumer().load(Ordering::Relaxed);
+        self.positions.producer().load(Ordering::Relaxed).saturating_sub(consumed) >= self.high
+    }
+}
+
+/// The two pages with the positions of those who write and read.
+#[derive(Debug)]
+struct Positions {
+    consumer: Mapping,
+    producer: Mapping,
+}
+
+impl Positions {
+    fn map(map: &MapData) -> io::Result<Positions> {
+        let (fd, page) = (map.fd().as_fd(), page_size());
+        let consumer = Mapping::new(fd, page, 0, true)?;
+        Ok(Positions { consumer, producer: Mapping::new(fd, page, page, false)? })
+    }
+
+    fn consumer(&self) -> &AtomicU64 {
+        Positions::word(&self.consumer)
+    }
+
+    /// Mapped read-only: to be loaded only.
+    fn producer(&self) -> &AtomicU64 {
+        Positions::word(&self.producer)
+    }
+
+    #[expect(unsafe_code, reason = "memory shared with the kernel")]
+    fn word(page: &Mapping) -> &AtomicU64 {
+        // SAFETY: a page begins with an aligned 64-bit position, is mapped as long as `page` lives,
+        // and both sides access it atomically. Of the producer's page, which is mapped read-only,
+        // only loads are made.
+        unsafe { AtomicU64::from_ptr(page.at(0).cast()) }
+    }
 }
 
 /// What one drain did.
@@ -51,14 +98,13 @@ impl Ring {
     pub fn new(map: MapData, size: usize) -> Result<Ring, Error> {
         let failed = |what: &str, error: io::Error| Error::Failed(format!("cannot {what} the ring buffer: {error}"));
         let page = page_size();
-        let fd = map.fd().as_fd();
-        let consumer = Mapping::new(fd, page, 0, true).map_err(|error| failed("map", error))?;
-        let producer = Mapping::new(fd, page, page, false).map_err(|error| failed("map", error))?;
+        let positions = Positions::map(&map).map_err(|error| failed("map", error))?;
         let again = LONGEST.min(size);
-        let data = Mapping::new(fd, size + again, 2 * page, false).map_err(|error| failed("map", error))?;
+        let data =
+            Mapping::new(map.fd().as_fd(), size + again, 2 * page, false).map_err(|error| failed("map", error))?;
         let poll = edge_poll(&map).map_err(|error| failed("wait for", error))?;
-        let mut ring = Ring { consumer, producer, data, size, position: 0, poll, _map: map };
-        ring.position = ring.word(&ring.consumer).load(Ordering::Relaxed);
+        let mut ring = Ring { positions, data, size, position: 0, poll, map };
+        ring.position = ring.positions.consumer().load(Ordering::Relaxed);
         Ok(ring)
     }
 
@@ -69,10 +115,10 @@ impl Ring {
         let mut released = self.position;
         let mut more = true;
         // Pairs with the kernel's release when it reserves: all heads up to here are written.
-        let mut end = self.word(&self.producer).load(Ordering::Acquire);
+        let mut end = self.positions.producer().load(Ordering::Acquire);
         while more {
             if self.position >= end {
-                end = self.word(&self.producer).load(Ordering::Acquire);
+                end = self.positions.producer().load(Ordering::Acquire);
                 if self.position >= end {
                     drained.emptied = true;
                     break;
@@ -104,7 +150,17 @@ impl Ring {
 
     /// How many bytes wait, complete or not.
     pub fn waiting(&self) -> u64 {
-        self.word(&self.producer).load(Ordering::Relaxed).saturating_sub(self.position)
+        self.positions.producer().load(Ordering::Relaxed).saturating_sub(self.position)
+    }
+
+    /// How full it is, for other threads.
+    ///
+    /// # Errors
+    /// Where the positions cannot be mapped once more.
+    pub fn level(&self) -> Result<Level, Error> {
+        let positions = Positions::map(&self.map)
+            .map_err(|error| Error::Failed(format!("cannot map the positions of the ring buffer: {error}")))?;
+        Ok(Level { positions, high: self.size as u64 / 4 })
     }
 
     /// Waits until the kernel says that much has come, or until `timeout`. That there is something
@@ -126,20 +182,12 @@ impl Ring {
 
     /// Gives what was read back to the kernel.
     fn release(&self) {
-        self.word(&self.consumer).store(self.position, Ordering::Release);
+        self.positions.consumer().store(self.position, Ordering::Release);
     }
 
     /// Where in the data the next record begins.
     fn offset(&self) -> usize {
         (self.position & (self.size as u64 - 1)) as usize
-    }
-
-    #[expect(unsafe_code, reason = "memory shared with the kernel")]
-    fn word<'a>(&self, page: &'a Mapping) -> &'a AtomicU64 {
-        // SAFETY: a page begins with an aligned 64-bit position, is mapped as long as `page` lives,
-        // and both sides access it atomically. Of the producer's page, which is mapped read-only,
-        // only loads are made.
-        unsafe { AtomicU64::from_ptr(page.at(0).cast()) }
     }
 
     #[expect(unsafe_code, reason = "memory shared with the kernel")]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use l7trace_probes::packets::{HEAD, PacketRecord};
 
 use super::sockets::Sockets;
-use crate::kernel::Reader;
+use crate::kernel::{Level, Reader};
 use crate::owner::Hook;
 use crate::{Batch, Error, Filled, Tap};
 
@@ -73,5 +73,9 @@ impl Tap for PacketTap {
         }
         let answered = self.answers.as_ref().is_some_and(|answers| answers.swap(false, Ordering::Relaxed));
         Ok(if answered { Filled::Some } else { filled })
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.reader.level().ok()
     }
 }

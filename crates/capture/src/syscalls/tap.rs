@@ -3,7 +3,7 @@ use std::time::Duration;
 use aya::Ebpf;
 use l7trace_probes::syscalls::used;
 
-use crate::kernel::{Loaded, Reader};
+use crate::kernel::{Level, Loaded, Reader};
 use crate::{Batch, Error, Filled, Tap};
 
 /// Takes the records out of the ring.
@@ -22,5 +22,9 @@ impl SyscallsTap {
 impl Tap for SyscallsTap {
     fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
         Ok(self.reader.fill(batch, timeout, used))
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.reader.level().ok()
     }
 }

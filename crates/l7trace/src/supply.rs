@@ -1,0 +1,129 @@
+//! What a tap has, taken by the thread that decodes it, or in haste by one beside it.
+//!
+//! Taking and decoding in one thread costs least: what was just copied out of the ring is in the
+//! processor's cache, and no thread has to be woken for it, which costs services that are traced more
+//! than the work itself where processors are few. But a burst must leave the ring at memory speed
+//! whatever the parsers are at; so where the ring fills up, a second thread empties it into batches
+//! that wait.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use l7trace_capture::kernel::Level;
+use l7trace_capture::{Batch, Error, Filled, Tap};
+
+/// How many batches may wait: beyond that the kernel's ring is the buffer.
+const QUEUE: usize = 256;
+
+/// How many emptied batches are kept for reuse.
+const SPARE: usize = 4;
+
+/// How long the hasty thread leaves the tap to the other one.
+const LEFT_ALONE: Duration = Duration::from_millis(1);
+
+/// A tap that is emptied in time.
+pub(crate) struct Supply {
+    shared: Arc<Shared>,
+    /// How full the ring is, and the thread that empties it in haste.
+    haste: Option<(Level, JoinHandle<()>)>,
+}
+
+struct Shared {
+    taken: Mutex<Taken>,
+    over: AtomicBool,
+}
+
+/// Whoever holds it takes out of the tap, and nobody else: what is taken stays in order.
+struct Taken {
+    tap: Box<dyn Tap>,
+    /// What was taken in haste.
+    waiting: VecDeque<Batch>,
+    spare: Vec<Batch>,
+    broken: Option<Error>,
+}
+
+impl Supply {
+    pub(crate) fn new(tap: Box<dyn Tap>) -> Supply {
+        let levels = tap.level().zip(tap.level());
+        let taken = Taken { tap, waiting: VecDeque::new(), spare: Vec::new(), broken: None };
+        let shared = Arc::new(Shared { taken: Mutex::new(taken), over: AtomicBool::new(false) });
+        let haste = levels.map(|(own, theirs)| {
+            let shared = Arc::clone(&shared);
+            (own, thread::spawn(move || shared.hasten(&theirs)))
+        });
+        Supply { shared, haste }
+    }
+
+    /// Fills an empty batch with what came next, as [`Tap::fill`] does.
+    pub(crate) fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
+        let mut taken = self.shared.lock();
+        let filled = match taken.waiting.pop_front() {
+            Some(mut waiting) => {
+                std::mem::swap(batch, &mut waiting);
+                if taken.spare.len() < SPARE {
+                    taken.spare.push(waiting);
+                }
+                Ok(Filled::Some)
+            }
+            None => match taken.broken.take() {
+                Some(error) => Err(error),
+                None => taken.tap.fill(batch, timeout),
+            },
+        };
+        drop(taken);
+        if let Some((level, thread)) = &self.haste
+            && level.is_high()
+        {
+            thread.thread().unpark();
+        }
+        filled
+    }
+}
+
+impl Drop for Supply {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+        if let Some((_, thread)) = self.haste.take() {
+            thread.thread().unpark();
+            // If it broke off, whoever fills takes all.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Empties the ring whenever it is high and the other thread is at something else.
+    fn hasten(&self, level: &Level) {
+        l7trace_capture::kernel::hurry();
+        while !self.over.load(Ordering::Relaxed) {
+            if !level.is_high() {
+                thread::park();
+                continue;
+            }
+            match self.taken.try_lock() {
+                Ok(mut taken) if taken.waiting.len() < QUEUE && taken.broken.is_none() => taken.hasten(),
+                Ok(_) | Err(TryLockError::WouldBlock) => thread::sleep(LEFT_ALONE),
+                Err(TryLockError::Poisoned(_)) => return,
+            }
+        }
+    }
+}
+
+impl Taken {
+    fn hasten(&mut self) {
+        let mut batch = self.spare.pop().unwrap_or_default();
+        batch.clear();
+        match self.tap.fill(&mut batch, Duration::ZERO) {
+            Ok(_) if batch.is_empty() => {}
+            Ok(_) => self.waiting.push_back(batch),
+            Err(error) => self.broken = Some(error),
+        }
+    }
+}
