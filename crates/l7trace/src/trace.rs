@@ -15,14 +15,14 @@ use crate::pipeline::Pipeline;
 use crate::supply::Supply;
 use crate::wiring::{Mode, live_options, pipeline, shows_terminal};
 
-/// How long to wait for something to come, and that while one source has traffic and others may have
-/// to be asked.
-const WAIT: Duration = Duration::from_millis(20);
-const WAIT_FOR_OTHERS: Duration = Duration::from_millis(2);
-const BUSY: Duration = Duration::from_millis(100);
+/// How long to wait for something to come after a silence, of one source and of the first of several.
+const WAIT: Duration = Duration::from_millis(100);
+const WAIT_OF_SEVERAL: Duration = Duration::from_millis(20);
 
-/// How long to wait for something to come while records wait for something else.
-const HELD_WAIT: Duration = Duration::from_millis(5);
+/// The same while there is traffic, for so long after the last of it. Lines and records may wait for this.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
+const BUSY_WAIT_OF_SEVERAL: Duration = Duration::from_millis(2);
+const BUSY: Duration = Duration::from_millis(100);
 
 /// How long lines may wait for others to be written with, and how many bytes of them.
 const WRITE_EVERY: Duration = Duration::from_millis(8);
@@ -118,12 +118,12 @@ impl Live {
 
     /// How long to wait for something to come.
     fn wait(&mut self) -> Duration {
-        if self.pipeline.emitter().holds() {
-            HELD_WAIT
-        } else if self.supplies.len() > 1 && self.busy.elapsed() < BUSY {
-            WAIT_FOR_OTHERS
-        } else {
-            WAIT
+        let busy = self.busy.elapsed() < BUSY || self.pipeline.emitter().holds();
+        match (busy, self.supplies.len() > 1) {
+            (true, false) => BUSY_WAIT,
+            (true, true) => BUSY_WAIT_OF_SEVERAL,
+            (false, false) => WAIT,
+            (false, true) => WAIT_OF_SEVERAL,
         }
     }
 

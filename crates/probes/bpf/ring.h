@@ -67,16 +67,42 @@ __noinline int count_lost(__u64 bytes)
 	return 0;
 }
 
-/*
- * Hands a record of `size` bytes up. The reader looks by a timer of its own; a wake-up costs
- * microseconds and is given once, by the record that makes the ring a quarter full.
- */
-static __always_inline void submit(void *record, __u64 size)
+/* The reader sets it before it sleeps for long, and whoever wakes it takes it away. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} asleep SEC(".maps");
+
+static __always_inline bool takes_sleep_away(void)
 {
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u32 first = 0;
+	__u64 *flag = bpf_map_lookup_elem(&asleep, &first);
+
+	if (!flag || !*flag)
+		return false;
+	*flag = 0;
+	return true;
+}
+
+/*
+ * How a record of `size` bytes is handed up, `waiting` being what waits with it. While there is
+ * traffic, the reader looks by a timer of its own; a wake-up costs microseconds and is given by the
+ * record that makes the ring a quarter full, and by the first one after a silence.
+ */
+static __always_inline __u64 wake_flags(__u64 waiting, __u64 size)
+{
 	bool crossed = waiting >= wake_at && waiting - size < wake_at;
 
-	bpf_ringbuf_submit(record, crossed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return crossed || takes_sleep_away() ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* Hands a record of `size` bytes up. */
+static __always_inline void submit(void *record, __u64 size)
+{
+	bpf_ringbuf_submit(record, wake_flags(bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), size));
 }
 
 /* Wakes the reader: by an empty record that it never sees. */

@@ -136,8 +136,8 @@ __noinline int copy(__u64 base, __u32 length)
 /* Puts a record that stands whole in `gather` into the ring. */
 static __always_inline void output(struct walk *walk, __u32 length)
 {
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u64 flags = waiting < wake_at && waiting + length + COPY_HEAD >= wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	__u64 size = length + COPY_HEAD;
+	__u64 flags = wake_flags(bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) + size, size);
 
 	walk->gather.length = length;
 	asm volatile("" : "+r"(length));

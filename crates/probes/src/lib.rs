@@ -41,6 +41,9 @@ pub const RING: &str = "ring";
 /// The map that counts what found no room in the ring: an array of [`Lost`] by CPU.
 pub const LOST: &str = "lost";
 
+/// The map of one number that the reader sets before it sleeps for long: what comes then wakes it.
+pub const ASLEEP: &str = "asleep";
+
 /// The constant that says how many bytes must wait in the ring before its reader is woken.
 pub const WAKE_AT: &str = "wake_at";
 

@@ -6,9 +6,9 @@ use std::io;
 use aya::maps::{Map, MapData};
 use aya::programs::ProgramError;
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
-use l7trace_probes::{LOST, RING, WAKE_AT};
+use l7trace_probes::{ASLEEP, LOST, RING, WAKE_AT};
 
-use super::reader::LostCounters;
+use super::reader::{LostCounters, Sleep};
 use super::{Reader, Ring, placeholders};
 use crate::Error;
 
@@ -67,7 +67,8 @@ pub(crate) fn load_by<'a>(
 
     let ring = Ring::new(take_map(&mut ebpf, RING)?, ring_bytes as usize)?;
     let lost = LostCounters::new(take_map(&mut ebpf, LOST)?, processors as usize)?;
-    Ok(Loaded { ebpf, reader: Reader::new(ring, lost) })
+    let sleep = Sleep::new(take_map(&mut ebpf, ASLEEP)?)?;
+    Ok(Loaded { ebpf, reader: Reader::new(ring, lost, sleep) })
 }
 
 fn load_object<'a>(

@@ -1,6 +1,6 @@
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use aya::maps::MapData;
@@ -17,6 +17,7 @@ use crate::{Batch, Error, Filled};
 pub struct Reader {
     ring: Ring,
     lost: LostCounters,
+    sleep: Sleep,
     /// Until when to leave the ring alone: draining it record by record as they come would cost as
     /// much as being woken for each.
     rest_until: Option<Instant>,
@@ -34,12 +35,14 @@ const BATCH_BYTES: usize = 256 << 10;
 const REST_FULL: Duration = Duration::from_millis(1);
 const MUCH: usize = 32 << 10;
 const REST_BUSY: Duration = Duration::from_millis(4);
-const REST_IDLE: Duration = Duration::from_millis(20);
+/// What comes meanwhile is reported at once where the reader said that it sleeps, which two processors
+/// may very rarely see in different orders.
+const REST_IDLE: Duration = Duration::from_millis(100);
 const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
-    pub(crate) fn new(ring: Ring, lost: LostCounters) -> Reader {
-        Reader { ring, lost, rest_until: None, last_record: Instant::now(), woken: false }
+    pub(crate) fn new(ring: Ring, lost: LostCounters, sleep: Sleep) -> Reader {
+        Reader { ring, lost, sleep, rest_until: None, last_record: Instant::now(), woken: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -55,8 +58,18 @@ impl Reader {
             if rest > left {
                 self.rest_until = Instant::now().checked_add(rest);
             }
+            let rest = rest.min(left);
+            if rest > REST_BUSY {
+                self.sleep.begin();
+                // What came before that woke nobody.
+                if self.drain(batch, &used) {
+                    self.sleep.end();
+                    return Filled::Some;
+                }
+            }
             if !rest.is_zero() {
-                self.woken |= self.ring.wait(rest.min(left));
+                self.woken |= self.ring.wait(rest);
+                self.sleep.end();
             }
             if self.drain(batch, &used) {
                 return Filled::Some;
@@ -127,6 +140,39 @@ pub fn hurry() {
     const NICENESS: i32 = -15;
     // SAFETY: takes numbers alone; on Linux, 0 means the calling thread and no other.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+}
+
+/// Whether the reader sleeps until something comes, in a page shared with the kernel.
+#[derive(Debug)]
+pub(crate) struct Sleep {
+    page: Mapping,
+    _map: MapData,
+}
+
+impl Sleep {
+    pub(crate) fn new(map: MapData) -> Result<Sleep, Error> {
+        let page = Mapping::new(map.fd().as_fd(), page_size(), 0, true)
+            .map_err(|error| Error::Failed(format!("cannot map what wakes the reader: {error}")))?;
+        Ok(Sleep { page, _map: map })
+    }
+
+    /// From now on what comes wakes the reader.
+    fn begin(&self) {
+        self.flag().store(1, Ordering::SeqCst);
+        // Before it is looked whether anything came.
+        fence(Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.flag().store(0, Ordering::Relaxed);
+    }
+
+    #[expect(unsafe_code, reason = "memory shared with the kernel")]
+    fn flag(&self) -> &AtomicU64 {
+        // SAFETY: the page begins with one aligned number, is mapped as long as `self` lives, and both
+        // sides load and store it whole.
+        unsafe { AtomicU64::from_ptr(self.page.at(0).cast()) }
+    }
 }
 
 /// The counters of [`Lost`], one for each processor, in pages shared with the kernel.
