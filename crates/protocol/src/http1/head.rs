@@ -15,6 +15,9 @@ pub(super) struct Scan {
     pub(super) line: usize,
     /// Up to where there is no line end.
     searched: usize,
+    /// Whether the line before was nothing but spaces, so that this one has still to say whether the
+    /// block goes on.
+    blank: bool,
     /// Whether the first line was found to be a start line.
     pub(super) checked: bool,
 }
@@ -33,15 +36,26 @@ impl Scan {
         Some(self.line)
     }
 
-    /// The end of the block: after its first empty line.
+    /// The end of the block: after its first empty line, or a line of spaces that no text follows. Such
+    /// a line folds the one before it where the block goes on, but some take it for the end.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         loop {
+            if self.blank {
+                let next = *bytes.get(self.line)?;
+                if next.is_ascii_control() && !next.is_ascii_whitespace() || !next.is_ascii() {
+                    return Some(self.line);
+                }
+                self.blank = false;
+            }
             let start = self.line;
             let end = self.next_line(bytes)?;
             self.line = end;
             match &bytes[start..end] {
                 b"\n" | b"\r\n" => return Some(end),
                 line if line[0] == b'\r' && without_returns(&line[..line.len() - 1]).is_empty() => return Some(end),
+                line if matches!(line[0], b' ' | b'\t') && line.iter().all(u8::is_ascii_whitespace) => {
+                    self.blank = true
+                }
                 _ => {}
             }
         }
@@ -387,6 +401,27 @@ mod tests {
                 assert_eq!(scan.end(&bytes[..length]), None, "{head:?} {length}");
             }
             assert_eq!(scan.end(&bytes[..head.len()]), Some(head.len()), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_spaces_ends_a_head_that_no_text_follows() {
+        for (rest, ends) in [
+            ("\x1f\n\n", true),
+            ("é\n\n", true),
+            ("B: 1\n\n", false),
+            ("more\n\n", false),
+            (" more\n\n", false),
+            ("\n", false),
+            ("\r\n", false),
+        ] {
+            let bytes = ["A: 1\n \t\r\n", rest].concat().into_bytes();
+            let blank = bytes.len() - rest.len();
+            let expected = if ends { blank } else { bytes.len() };
+            assert_eq!(Scan::default().end(&bytes), Some(expected), "{rest:?}");
+            let mut scan = Scan::default();
+            let ended = (0..=bytes.len()).find_map(|length| scan.end(&bytes[..length]));
+            assert_eq!(ended, Some(expected), "{rest:?} byte by byte");
         }
     }
 
