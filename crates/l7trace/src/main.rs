@@ -11,6 +11,7 @@ mod read;
 mod recording;
 mod road;
 mod run;
+mod shedding;
 mod supply;
 mod trace;
 mod wiring;

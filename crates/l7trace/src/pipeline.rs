@@ -14,6 +14,7 @@ use crate::merge::Merge;
 use crate::parallel::Dispatch;
 use crate::recording::Recording;
 use crate::road::Road;
+use crate::shedding::Shedding;
 
 /// Takes events; what comes of them goes down the road.
 pub(crate) struct Pipeline<R: Road = Tracker<Emitter>> {
@@ -28,6 +29,7 @@ pub(crate) struct Pipeline<R: Road = Tracker<Emitter>> {
     span: Option<(Timestamp, Timestamp)>,
     ring_full: (u64, u64),
     blind: Vec<Blind>,
+    shedding: Shedding,
 }
 
 /// For so long a source that tells of nothing is waited for.
@@ -44,6 +46,7 @@ impl<R: Road> Pipeline<R> {
             span: None,
             ring_full: (0, 0),
             blind: Vec::new(),
+            shedding: Shedding::default(),
         }
     }
 
@@ -84,6 +87,13 @@ impl<R: Road> Pipeline<R> {
         }
     }
 
+    /// So many bytes wait to be decoded.
+    pub(crate) fn behind(&mut self, bytes: usize) {
+        if let Some(what) = self.shedding.behind(bytes) {
+            eprintln!("l7trace: {what}");
+        }
+    }
+
     /// So many live sources there are; several are merged by time.
     pub(crate) fn sources(&mut self, sources: usize) {
         self.told = vec![Timestamp::default(); sources];
@@ -108,7 +118,8 @@ impl<R: Road> Pipeline<R> {
             self.ring_full.0 += records;
             self.ring_full.1 += bytes;
         }
-        self.table.push(event, &mut self.road);
+        let cut = self.shedding.cut(event);
+        self.table.push(cut.as_ref().unwrap_or(event), &mut self.road);
         self.note_time();
         if let What::Owner(process) = &event.what {
             self.road.owner(&event.tuple, process);

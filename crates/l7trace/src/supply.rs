@@ -15,8 +15,8 @@ use std::time::Duration;
 use l7trace_capture::kernel::Level;
 use l7trace_capture::{Batch, Error, Filled, Tap};
 
-/// How many batches may wait: beyond that the kernel's ring is the buffer.
-const QUEUE: usize = 256;
+/// How many bytes may wait in batches: beyond that the kernel's ring is the buffer.
+const MOST_WAITING: usize = 64 << 20;
 
 /// How many emptied batches are kept for reuse.
 const SPARE: usize = 4;
@@ -29,6 +29,7 @@ pub(crate) struct Supply {
     shared: Arc<Shared>,
     /// How full the ring is, and the thread that empties it in haste.
     haste: Option<(Level, JoinHandle<()>)>,
+    behind: usize,
 }
 
 struct Shared {
@@ -41,6 +42,7 @@ struct Taken {
     tap: Box<dyn Tap>,
     /// What was taken in haste.
     waiting: VecDeque<Batch>,
+    waiting_bytes: usize,
     spare: Vec<Batch>,
     broken: Option<Error>,
 }
@@ -48,13 +50,13 @@ struct Taken {
 impl Supply {
     pub(crate) fn new(tap: Box<dyn Tap>) -> Supply {
         let levels = tap.level().zip(tap.level());
-        let taken = Taken { tap, waiting: VecDeque::new(), spare: Vec::new(), broken: None };
+        let taken = Taken { tap, waiting: VecDeque::new(), waiting_bytes: 0, spare: Vec::new(), broken: None };
         let shared = Arc::new(Shared { taken: Mutex::new(taken), over: AtomicBool::new(false) });
         let haste = levels.map(|(own, theirs)| {
             let shared = Arc::clone(&shared);
             (own, thread::spawn(move || shared.hasten(&theirs)))
         });
-        Supply { shared, haste }
+        Supply { shared, haste, behind: 0 }
     }
 
     /// Fills an empty batch with what came next, as [`Tap::fill`] does.
@@ -62,6 +64,7 @@ impl Supply {
         let mut taken = self.shared.lock();
         let filled = match taken.waiting.pop_front() {
             Some(mut waiting) => {
+                taken.waiting_bytes -= waiting.bytes.len();
                 std::mem::swap(batch, &mut waiting);
                 if taken.spare.len() < SPARE {
                     taken.spare.push(waiting);
@@ -73,6 +76,7 @@ impl Supply {
                 None => taken.tap.fill(batch, timeout),
             },
         };
+        self.behind = taken.waiting_bytes;
         drop(taken);
         if let Some((level, thread)) = &self.haste
             && level.is_high()
@@ -80,6 +84,13 @@ impl Supply {
             thread.thread().unpark();
         }
         filled
+    }
+}
+
+impl Supply {
+    /// How many bytes wait to be decoded that are out of the ring already.
+    pub(crate) fn behind(&self) -> usize {
+        self.behind
     }
 }
 
@@ -108,7 +119,7 @@ impl Shared {
                 continue;
             }
             match self.taken.try_lock() {
-                Ok(mut taken) if taken.waiting.len() < QUEUE && taken.broken.is_none() => taken.hasten(),
+                Ok(mut taken) if taken.waiting_bytes < MOST_WAITING && taken.broken.is_none() => taken.hasten(),
                 Ok(_) | Err(TryLockError::WouldBlock) => thread::sleep(LEFT_ALONE),
                 Err(TryLockError::Poisoned(_)) => return,
             }
@@ -122,7 +133,10 @@ impl Taken {
         batch.clear();
         match self.tap.fill(&mut batch, Duration::ZERO) {
             Ok(_) if batch.is_empty() => {}
-            Ok(_) => self.waiting.push_back(batch),
+            Ok(_) => {
+                self.waiting_bytes += batch.bytes.len();
+                self.waiting.push_back(batch);
+            }
             Err(error) => self.broken = Some(error),
         }
     }

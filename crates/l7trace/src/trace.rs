@@ -29,7 +29,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(8);
 const WRITE_BYTES: usize = 256 << 10;
 
 /// How long what is in flight at the end is taken.
-const LAST: Duration = Duration::from_secs(2);
+const LAST: Duration = Duration::from_secs(10);
 
 /// How often the status line is renewed.
 const STATUS: Duration = Duration::from_millis(500);
@@ -64,6 +64,18 @@ pub(crate) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     });
     Ok(stop)
 }
+
+/// How much was taken in one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Taken {
+    Nothing,
+    Some,
+    /// There may be more of it.
+    Much,
+}
+
+/// A batch that is full has so many bytes, or more.
+const MUCH: usize = 128 << 10;
 
 /// A running trace.
 pub(crate) struct Live {
@@ -102,11 +114,11 @@ impl Live {
         let mut broken = None;
         while broken.is_none() && !over(Instant::now()) && !self.pipeline.is_done() {
             let wait = self.wait();
-            let (filled, error) = self.turn(wait);
+            let (taken, error) = self.turn(wait);
             broken = error;
             self.pipeline.advance(now());
             self.tell_unneeded();
-            self.flush(filled);
+            self.flush(taken > Taken::Nothing);
             if status && Instant::now() >= next_status {
                 next_status = Instant::now() + STATUS;
                 let line = self.status(started);
@@ -127,15 +139,16 @@ impl Live {
         }
     }
 
-    /// Takes what each source has, waiting for it with the first one. Says whether there was anything,
-    /// and what broke.
-    fn turn(&mut self, wait: Duration) -> (bool, Option<l7trace_capture::Error>) {
-        let (mut some, mut broken) = (false, None);
+    /// Takes what each source has, waiting for it with the first one. Says how much there was, and what
+    /// broke.
+    fn turn(&mut self, wait: Duration) -> (Taken, Option<l7trace_capture::Error>) {
+        let (mut taken, mut broken) = (Taken::Nothing, None);
         for (source, supply) in self.supplies.iter_mut().enumerate() {
             let before = now();
             match supply.fill(&mut self.batch, if source == 0 { wait } else { Duration::ZERO }) {
                 Ok(Filled::Some) => {
-                    some = true;
+                    let much = self.batch.bytes.len() >= MUCH || supply.behind() > 0;
+                    taken = taken.max(if much { Taken::Much } else { Taken::Some });
                     self.pipeline.batch(source, self.decoders[source].as_mut(), &self.batch);
                 }
                 Ok(_) => {
@@ -148,10 +161,11 @@ impl Live {
             }
             self.batch.clear();
         }
-        if some {
+        if taken > Taken::Nothing {
             self.busy = Instant::now();
+            self.pipeline.behind(self.supplies.iter().map(Supply::behind).sum());
         }
-        (some, broken)
+        (taken, broken)
     }
 
     /// Hands lines to the writer: at once where nothing else comes, else many together.
@@ -185,14 +199,14 @@ impl Live {
 
     fn finish(mut self, mut broken: Option<l7trace_capture::Error>) -> anyhow::Result<()> {
         let until = Instant::now() + LAST;
-        while broken.is_none() && Instant::now() < until {
-            let (some, error) = self.turn(Duration::ZERO);
+        // Who was in haste may have left one short batch; if the next one is short too, the ring is empty.
+        let mut short = 0;
+        while short < 2 && broken.is_none() && Instant::now() < until {
+            let (taken, error) = self.turn(Duration::ZERO);
             broken = error;
+            short = if taken == Taken::Much { 0 } else { short + 1 };
             self.tell_unneeded();
             self.pipeline.flush();
-            if !some {
-                break;
-            }
         }
         drop(self.supplies);
         self.pipeline.finish(&self.decoders)?;

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -17,12 +18,23 @@ use crate::{Batch, Error, Filled};
 pub struct Reader {
     ring: Ring,
     lost: LostCounters,
+    /// What found no room, to be told of when the records before it are taken.
+    full: VecDeque<Full>,
     sleep: Sleep,
     /// Until when to leave the ring alone: draining it record by record as they come would cost as
     /// much as being woken for each.
     rest_until: Option<Instant>,
     last_record: Instant,
     woken: bool,
+}
+
+/// That the ring had no room.
+#[derive(Debug)]
+struct Full {
+    /// The records before this position were there first.
+    behind: u64,
+    records: u64,
+    bytes: u64,
 }
 
 /// A batch takes so many bytes at most, and one record: what is in it is still in the processor's cache
@@ -42,7 +54,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters, sleep: Sleep) -> Reader {
-        Reader { ring, lost, sleep, rest_until: None, last_record: Instant::now(), woken: false }
+        Reader { ring, lost, full: VecDeque::new(), sleep, rest_until: None, last_record: Instant::now(), woken: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -107,15 +119,22 @@ impl Reader {
     fn drain(&mut self, batch: &mut Batch, used: &impl Fn(&[u8]) -> usize) -> bool {
         let before = batch.bytes.len();
         let limit = before + BATCH_BYTES;
+        if let Some((records, bytes)) = self.lost.since_last() {
+            // What found no room came after all that is in the ring by now.
+            self.full.push_back(Full { behind: self.ring.produced(), records, bytes });
+        }
+        let mut told = false;
+        while let Some(full) = self.full.front()
+            && full.behind <= self.ring.position() + BATCH_BYTES as u64
+        {
+            push_ring_full(batch, full.records, full.bytes);
+            self.full.pop_front();
+            told = true;
+        }
         let drained = self.ring.drain(|record| {
             push_record(batch, record.get(..used(record)).unwrap_or(record));
             batch.bytes.len() < limit
         });
-        // Behind the records that filled the ring, before those for which there is room again.
-        let full = self.lost.since_last();
-        if let Some((records, bytes)) = full {
-            push_ring_full(batch, records, bytes);
-        }
         let now = Instant::now();
         if drained.some {
             self.last_record = now;
@@ -129,7 +148,7 @@ impl Reader {
                 false => REST_BUSY,
             });
         }
-        drained.some || full.is_some()
+        drained.some || told
     }
 }
 

@@ -153,6 +153,16 @@ impl Ring {
         self.positions.producer().load(Ordering::Relaxed).saturating_sub(self.position)
     }
 
+    /// Up to where records were read.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Up to where records were reserved by now.
+    pub fn produced(&self) -> u64 {
+        self.positions.producer().load(Ordering::Relaxed)
+    }
+
     /// How full it is, for other threads.
     ///
     /// # Errors

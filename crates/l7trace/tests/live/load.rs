@@ -175,3 +175,48 @@ fn ten_thousand_ids_by_the_tracepoints_engine() {
 fn ten_thousand_ids_by_packets_and_syscalls() {
     run(&MODES[3]);
 }
+
+/// A tracer that stood still has more to read than it may hold: it gives up the long pieces first, says
+/// so, and still tells every exchange.
+#[test]
+fn what_is_shed_is_said() {
+    const EACH: usize = 500;
+    let Some(namespace) = TestNamespace::create() else { return };
+    let Some(nginx) = Nginx::start(&namespace, &[("large", vec![b'x'; 100_000])]) else { return };
+    let mode = &MODES[0];
+    let tracer = Tracer::start(&namespace, mode, &["--ring-size", "268435456"]);
+    tracer.signal(Signal::STOP);
+    namespace.run(|| {
+        thread::scope(|scope| {
+            for _ in 0..CONNECTIONS / 2 {
+                scope.spawn(|| {
+                    let mut stream = TcpStream::connect("127.0.0.1:80").expect("nginx listens");
+                    let mut answer = vec![0; 1 << 20];
+                    for _ in 0..EACH {
+                        stream.write_all(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n").expect("nginx reads");
+                        let mut got = 0;
+                        while got < 100_000 || !answer[..got].ends_with(b"xxxx") {
+                            got += stream.read(&mut answer[got..]).expect("nginx answers");
+                        }
+                    }
+                });
+            }
+        });
+    });
+    tracer.signal(Signal::CONT);
+    let traced = tracer.stop();
+    let mut report = Report::new("a tracer that stood still");
+    report.equal("success", traced.status.success(), true);
+    let complete = traced.exchanges().filter(|line| line["outcome"] == "complete" && line["status"] == "200");
+    let whole = complete.filter(|line| line["response"]["body_bytes"] == 100_000).count();
+    report.equal("exchanges", whole, CONNECTIONS / 2 * EACH);
+    let bytes = &traced.summary()["bytes"];
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let shed = number(&bytes["lost"]["backlog"]);
+    let accounted = number(&bytes["delivered"]) + number(&bytes["skipped"]) + shed;
+    report.equal(format!("the ledger {bytes}"), accounted, number(&bytes["seen"]));
+    report.equal("whether anything was shed", shed > 0, true);
+    report.equal(&traced.said, traced.said.contains("fell behind by"), true);
+    drop(nginx);
+    report.finish();
+}
