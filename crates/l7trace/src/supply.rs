@@ -3,17 +3,21 @@
 //! Taking and decoding in one thread costs least: what was just copied out of the ring is in the
 //! processor's cache, and no thread has to be woken for it, which costs services that are traced more
 //! than the work itself where processors are few. But a burst must leave the ring at memory speed
-//! whatever the parsers are at; so where the ring fills up, a second thread empties it into batches
-//! that wait.
+//! whatever the parsers are at, and whoever else wants the processor. So where the ring fills up, the
+//! kernel wakes a second thread: it lets the first one run before others, and empties the ring into
+//! batches that wait while the first one is at something else.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use l7trace_capture::kernel::Level;
+use l7trace_capture::kernel::{Haste, Level, hurry};
 use l7trace_capture::{Batch, Error, Filled, Tap};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::thread::gettid;
 
 /// How many bytes may wait in batches: beyond that the kernel's ring is the buffer.
 const MOST_WAITING: usize = 64 << 20;
@@ -27,14 +31,19 @@ const LEFT_ALONE: Duration = Duration::from_millis(1);
 /// A tap that is emptied in time.
 pub(crate) struct Supply {
     shared: Arc<Shared>,
-    /// How full the ring is, and the thread that empties it in haste.
-    haste: Option<(Level, JoinHandle<()>)>,
+    /// The thread that empties it in haste.
+    haste: Option<JoinHandle<()>>,
     behind: usize,
 }
 
 struct Shared {
     taken: Mutex<Taken>,
     over: AtomicBool,
+    /// Wakes the hasty thread to see that it is over.
+    wake: Option<OwnedFd>,
+    /// The thread that decodes, and whether it was hurried.
+    decoding: u32,
+    hurried: AtomicBool,
 }
 
 /// Whoever holds it takes out of the tap, and nobody else: what is taken stays in order.
@@ -48,13 +57,20 @@ struct Taken {
 }
 
 impl Supply {
+    /// To be called by the thread that will take and decode.
     pub(crate) fn new(tap: Box<dyn Tap>) -> Supply {
-        let levels = tap.level().zip(tap.level());
+        let level = tap.level();
         let taken = Taken { tap, waiting: VecDeque::new(), waiting_bytes: 0, spare: Vec::new(), broken: None };
-        let shared = Arc::new(Shared { taken: Mutex::new(taken), over: AtomicBool::new(false) });
-        let haste = levels.map(|(own, theirs)| {
+        let shared = Arc::new(Shared {
+            taken: Mutex::new(taken),
+            over: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
+            wake: eventfd(0, EventfdFlags::CLOEXEC).ok(),
+            decoding: gettid().as_raw_nonzero().get().unsigned_abs(),
+        });
+        let haste = level.map(|level| {
             let shared = Arc::clone(&shared);
-            (own, thread::spawn(move || shared.hasten(&theirs)))
+            thread::spawn(move || shared.hasten(&level))
         });
         Supply { shared, haste, behind: 0 }
     }
@@ -78,11 +94,6 @@ impl Supply {
         };
         self.behind = taken.waiting_bytes;
         drop(taken);
-        if let Some((level, thread)) = &self.haste
-            && level.is_high()
-        {
-            thread.thread().unpark();
-        }
         filled
     }
 }
@@ -92,13 +103,21 @@ impl Supply {
     pub(crate) fn behind(&self) -> usize {
         self.behind
     }
+
+    /// Whether the decoding thread was hurried since this was last asked.
+    pub(crate) fn was_hurried(&self) -> bool {
+        self.shared.hurried.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Drop for Supply {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
-        if let Some((_, thread)) = self.haste.take() {
-            thread.thread().unpark();
+        if let Some(wake) = &self.shared.wake {
+            // It fails where it is woken already.
+            let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
+        }
+        if let Some(thread) = self.haste.take() {
             // If it broke off, whoever fills takes all.
             let _ = thread.join();
         }
@@ -110,14 +129,20 @@ impl Shared {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties the ring whenever it is high and the other thread is at something else.
+    /// Sees to it that the ring is emptied whenever it is high.
     fn hasten(&self, level: &Level) {
-        l7trace_capture::kernel::hurry();
+        hurry(None, Haste::Short);
+        let Some(wake) = &self.wake else { return };
         while !self.over.load(Ordering::Relaxed) {
             if !level.is_high() {
-                thread::park();
+                if level.wait_for(wake.as_fd()).is_err() {
+                    return;
+                }
                 continue;
             }
+            // It may have to wait for a processor, with the tap in its hands.
+            hurry(Some(self.decoding), Haste::Some);
+            self.hurried.store(true, Ordering::Relaxed);
             match self.taken.try_lock() {
                 Ok(mut taken) if taken.waiting_bytes < MOST_WAITING && taken.broken.is_none() => taken.hasten(),
                 Ok(_) | Err(TryLockError::WouldBlock) => thread::sleep(LEFT_ALONE),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use l7trace_capture::kernel::{Haste, hurry};
 use l7trace_capture::{Batch, Decoder, Filled, Source, live};
 use l7trace_event::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -27,6 +28,9 @@ const BUSY: Duration = Duration::from_millis(100);
 /// How long lines may wait for others to be written with, and how many bytes of them.
 const WRITE_EVERY: Duration = Duration::from_millis(8);
 const WRITE_BYTES: usize = 256 << 10;
+
+/// How long to run before others after a ring was found to fill up.
+const HURRY: Duration = Duration::from_secs(2);
 
 /// How long what is in flight at the end is taken.
 const LAST: Duration = Duration::from_secs(10);
@@ -86,6 +90,8 @@ pub(crate) struct Live {
     batch: Batch,
     /// When something was last taken.
     busy: Instant,
+    /// When a ring was last nearly full, for which this thread runs before others.
+    hurried: Option<Instant>,
     /// When lines were last handed to the writer.
     flushed: Instant,
 }
@@ -102,7 +108,7 @@ impl Live {
         eprintln!("l7trace: tracing {}{}", descriptions.join(", "), filters(arguments));
         let (decoders, supplies) = sources.into_iter().map(|source| (source.decoder, Supply::new(source.tap))).unzip();
         let now = Instant::now();
-        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, flushed: now }
+        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, hurried: None, flushed: now }
     }
 
     /// Runs until told to stop; then takes what is in flight, and prints the summary.
@@ -164,8 +170,21 @@ impl Live {
         if taken > Taken::Nothing {
             self.busy = Instant::now();
             self.pipeline.behind(self.supplies.iter().map(Supply::behind).sum());
+            self.calm_down();
         }
         (taken, broken)
+    }
+
+    /// Runs as any other again, some time after a ring was nearly full: what is not said in time of the
+    /// rest of long bodies makes it fill up all the more.
+    fn calm_down(&mut self) {
+        // Each is asked.
+        if self.supplies.iter().filter(|supply| supply.was_hurried()).count() > 0 {
+            self.hurried = Some(self.busy);
+        } else if self.hurried.is_some_and(|hurried| self.busy - hurried > HURRY) {
+            self.hurried = None;
+            hurry(None, Haste::None);
+        }
     }
 
     /// Hands lines to the writer: at once where nothing else comes, else many together.

@@ -152,13 +152,28 @@ impl Reader {
     }
 }
 
-/// Lets the calling thread run before others where processors are scarce: for one that runs shortly, and
-/// where the ring is full if it comes too late. Where that is not allowed, it goes on as it was.
+/// How much a thread is to run before others where processors are scarce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// As any other.
+    None,
+    /// It works, but may take three quarters of a processor that others want, and not all of it.
+    Some,
+    /// It runs shortly, and if it comes too late, the ring is full.
+    Short,
+}
+
+/// Lets a thread of this process run before others; none means the calling one. Where that is not
+/// allowed, it goes on as it was.
 #[expect(unsafe_code, reason = "the standard library has no priorities")]
-pub fn hurry() {
-    const NICENESS: i32 = -15;
-    // SAFETY: takes numbers alone; on Linux, 0 means the calling thread and no other.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+pub fn hurry(thread: Option<u32>, haste: Haste) {
+    let niceness = match haste {
+        Haste::None => 0,
+        Haste::Some => -5,
+        Haste::Short => -15,
+    };
+    // SAFETY: takes numbers alone; on Linux, they mean a thread, and 0 the calling one.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.unwrap_or(0), niceness) };
 }
 
 /// Whether the reader sleeps until something comes, in a page shared with the kernel.

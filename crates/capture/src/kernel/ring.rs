@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,9 +29,26 @@ pub struct Ring {
 pub struct Level {
     positions: Positions,
     high: u64,
+    poll: OwnedFd,
 }
 
 impl Level {
+    /// Waits until the kernel wakes those who read, as it does where the ring becomes high, or until this
+    /// becomes readable.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wait_for(&self, other: BorrowedFd<'_>) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::Failed(format!("cannot watch the ring buffer: {error}"));
+        // A second time it is there already.
+        match add_edge(&self.poll, other.as_raw_fd(), OTHER) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        wait(&self.poll, -1);
+        Ok(())
+    }
+
     /// Whether it is so full that the kernel wakes its reader: a quarter.
     #[must_use]
     pub fn is_high(&self) -> bool {
@@ -168,9 +185,10 @@ impl Ring {
     /// # Errors
     /// Where the positions cannot be mapped once more.
     pub fn level(&self) -> Result<Level, Error> {
-        let positions = Positions::map(&self.map)
-            .map_err(|error| Error::Failed(format!("cannot map the positions of the ring buffer: {error}")))?;
-        Ok(Level { positions, high: self.size as u64 / 4 })
+        let failed = |error: io::Error| Error::Failed(format!("cannot watch the ring buffer: {error}"));
+        let positions = Positions::map(&self.map).map_err(failed)?;
+        let poll = edge_poll(&self.map).map_err(failed)?;
+        Ok(Level { positions, high: self.size as u64 / 4, poll })
     }
 
     /// Waits until the kernel says that much has come, or until `timeout`. That there is something
