@@ -156,6 +156,24 @@ pub fn exchanges() -> Vec<Exchange> {
             response.fact("stream", 7u64);
             response.fact("http_status", "200");
             request.attribute("timeout_ns", 1_000_000_000u64);
+            let named = |name: &'static str, value: Value| (name.into(), value);
+            let said = Value::Map(vec![named("1", Value::from("SKU-7\u{1b}[31m")), named("2", Value::from(3u64))]);
+            let each = vec![
+                Value::Map(vec![
+                    named("size", Value::from(14u64)),
+                    named("at", Value::from("2026-01-02T03:04:05.000000000Z")),
+                    named("body", said),
+                    named("guessed", Value::Bool(true)),
+                ]),
+                Value::Map(vec![
+                    named("size", Value::from(3u64)),
+                    named("at", Value::from("2026-01-02T03:04:05.000000000Z")),
+                    named("body", Value::Bytes(vec![0xff, 0xfe, 0xfd])),
+                    named("malformed", Value::from("a field goes on beyond the message")),
+                ]),
+            ];
+            let fields = [("count", Value::from(2u64)), ("bytes", Value::from(17u64)), ("each", Value::List(each))];
+            request.attribute("messages", Value::Map(fields.map(|(name, value)| named(name, value)).into()));
         }
     }));
     all.push(with(

@@ -2,7 +2,7 @@
 
 use l7trace_event::{Direction, SourceKind};
 use l7trace_exchange::{Connection, ConnectionRecord, Exchange, Kind, Peer};
-use l7trace_protocol::{Attribute, Field, Message};
+use l7trace_protocol::{Attribute, Field, Message, Value};
 
 use super::canvas::Canvas;
 use super::cells;
@@ -80,18 +80,25 @@ pub(super) fn write_messages(
             (_, Direction::ServerToClient) => "< ",
         };
         let has_body = options.bodies && !message.body.is_empty();
+        // The body of a call is frames: what stands in them is told message by message.
+        let contents = if options.bodies { contents(message) } else { &[] };
         if options.verbose {
             let start = [message.operation, message.status, message.resource];
             let start = start.into_iter().filter_map(|part| message.text_of(part));
             let start: Vec<String> = start.map(|part| sanitised(part, canvas.charset())).collect();
             piece(canvas, lead, Style::Plain, &start.join(" "));
             fields(canvas, lead, message, &message.headers, disclosure);
-            attributes(canvas, lead, message.attributes.iter(), disclosure);
+            let facts = message.attributes.iter().filter(|it| contents.is_empty() || it.name != MESSAGES);
+            attributes(canvas, lead, facts, disclosure);
             if has_body && !message.headers.is_empty() {
                 piece(canvas, lead, Style::Plain, "");
             }
         }
-        if has_body {
+        if !contents.is_empty() {
+            for (number, content) in contents.iter().enumerate() {
+                one_of_many(canvas, lead, number + 1, content, disclosure);
+            }
+        } else if has_body {
             body(canvas, lead, message);
         }
         if options.verbose {
@@ -136,10 +143,57 @@ fn attributes<'a>(
     }
 }
 
+/// The attribute with what stands in a body that is made of messages.
+const MESSAGES: &str = "messages";
+
+/// The messages in a message, where it tells of them.
+fn contents(message: &Message) -> &[Value] {
+    let told = message.attributes.iter().find(|attribute| attribute.name == MESSAGES).map(|attribute| &attribute.value);
+    let Some(Value::Map(fields)) = told else { return &[] };
+    match fields.iter().find(|(name, _)| name == "each") {
+        Some((_, Value::List(each))) => each,
+        _ => &[],
+    }
+}
+
+/// One message of those in a body: its number, what is known of it, and what it says.
+fn one_of_many(canvas: &mut Canvas<'_>, lead: &str, number: usize, content: &Value, disclosure: Disclosure) {
+    let Value::Map(fields) = content else { return };
+    let mut about = format!("message {number}");
+    let mut said = None;
+    for (name, value) in fields {
+        match (&**name, value) {
+            ("body", value) => said = Some(value),
+            ("size", Value::Unsigned(size)) => about.push_str(&format!(", {}", units::bytes(*size))),
+            ("at", _) => {}
+            (name, Value::Bool(true)) => about.push_str(&format!(", {name}")),
+            (name, Value::Text(text)) => about.push_str(&format!(", {name}: {text}")),
+            _ => {}
+        }
+    }
+    piece(canvas, lead, Style::Dim, &sanitised(about.as_bytes(), canvas.charset()));
+    match said {
+        Some(Value::Bytes(bytes)) => bytes_of(canvas, lead, bytes, false),
+        Some(value) => {
+            piece(canvas, lead, Style::Plain, &sanitised(&json::spelled(value, disclosure), canvas.charset()))
+        }
+        None => {}
+    }
+}
+
 /// A body line by line where it is text; else its length and its first bytes.
 fn body(canvas: &mut Canvas<'_>, lead: &str, message: &Message) {
+    bytes_of(canvas, lead, &message.body, message.body_truncated);
+    if message.body_truncated {
+        let all = message.body_bytes.map(|bytes| format!(" of a body of {}", units::bytes(bytes))).unwrap_or_default();
+        let kept = units::bytes(message.body.len() as u64);
+        piece(canvas, lead, Style::Dim, &format!("{} (only {kept}{all} kept)", canvas.glyphs().ellipsis));
+    }
+}
+
+fn bytes_of(canvas: &mut Canvas<'_>, lead: &str, bytes: &[u8], truncated: bool) {
     const FIRST: usize = 32;
-    match body_text(&message.body, message.body_truncated).filter(|text| is_readable(text)) {
+    match body_text(bytes, truncated).filter(|text| is_readable(text)) {
         Some(text) => {
             for line in text.lines() {
                 // Tabs and line ends belong in a body; everything else is made harmless.
@@ -148,17 +202,12 @@ fn body(canvas: &mut Canvas<'_>, lead: &str, message: &Message) {
             }
         }
         None => {
-            let first = &message.body[..message.body.len().min(FIRST)];
+            let first = &bytes[..bytes.len().min(FIRST)];
             let hex: Vec<String> = first.iter().map(|byte| format!("{byte:02x}")).collect();
-            let more = if message.body.len() > FIRST { canvas.glyphs().ellipsis } else { "" };
-            let kept = units::bytes(message.body.len() as u64);
+            let more = if bytes.len() > FIRST { canvas.glyphs().ellipsis } else { "" };
+            let kept = units::bytes(bytes.len() as u64);
             piece(canvas, lead, Style::Plain, &format!("({kept} of binary) {} {more}", hex.join(" ")));
         }
-    }
-    if message.body_truncated {
-        let all = message.body_bytes.map(|bytes| format!(" of a body of {}", units::bytes(bytes))).unwrap_or_default();
-        let kept = units::bytes(message.body.len() as u64);
-        piece(canvas, lead, Style::Dim, &format!("{} (only {kept}{all} kept)", canvas.glyphs().ellipsis));
     }
 }
 
