@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         return report::write(&results);
     }
     if options.micro {
-        return tools::run(tools::cargo().args(["bench", "--workspace", "--bench", "*"]));
+        return tools::run(tools::cargo().args(["bench", "--package", "l7trace-output", "--bench", "micro"]));
     }
     let parts = chosen(&options)?;
     let before = options.against.as_deref().map(Results::read).transpose()?;
