@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ pub struct Hook {
     batch: Batch,
     namespace: u32,
     told: Told,
+    known: Known,
     /// The program, attached as long as this lives.
     _ebpf: Ebpf,
 }
@@ -58,6 +60,7 @@ impl Hook {
             batch: Batch::default(),
             namespace: only,
             told: Told::default(),
+            known: Known::default(),
             _ebpf: loaded.ebpf,
         })
     }
@@ -79,7 +82,7 @@ impl Hook {
                 && let Some(record) = OwnerRecord::read(record)
                 && told.len() < WAITING
             {
-                told.push(answer(&record, self.namespace));
+                told.push(answer(&record, self.namespace, &mut self.known));
             }
         }
         self.batch.clear();
@@ -93,7 +96,7 @@ impl Told {
     }
 }
 
-fn answer(record: &OwnerRecord, namespace: u32) -> Answer {
+fn answer(record: &OwnerRecord, namespace: u32, known: &mut Known) -> Answer {
     let end = |(ip, port): (std::net::IpAddr, u16)| Endpoint::inet(ip, port);
     let name = record.command.split(|byte| *byte == 0).next().unwrap_or_default();
     let process = Process {
@@ -102,7 +105,25 @@ fn answer(record: &OwnerRecord, namespace: u32) -> Answer {
         started: record.started,
         cgroup: record.cgroup,
     };
-    Answer { tuple: Tuple::new(end(record.local), end(record.remote), namespace), process: Some(Arc::new(process)) }
+    Answer { tuple: Tuple::new(end(record.local), end(record.remote), namespace), process: Some(known.one(process)) }
+}
+
+/// The processes that were told of last: one that holds a hundred thousand connections is one.
+#[derive(Debug, Default)]
+struct Known(VecDeque<Arc<Process>>);
+
+impl Known {
+    const MOST: usize = 32;
+
+    fn one(&mut self, process: Process) -> Arc<Process> {
+        if let Some(known) = self.0.iter().find(|known| ***known == process) {
+            return Arc::clone(known);
+        }
+        self.0.truncate(Known::MOST - 1);
+        let process = Arc::new(process);
+        self.0.push_front(Arc::clone(&process));
+        process
+    }
 }
 
 /// Device and inode number of the tracer's PID namespace; zeros where that is the first one.

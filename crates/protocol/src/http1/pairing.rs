@@ -212,6 +212,10 @@ impl Pairing {
             self.open.push_back(Open::Hole(0));
             self.holes = 1;
         }
+        // Most connections have one at a time, and there may be very many connections.
+        if self.open.capacity() == 0 {
+            self.open.reserve_exact(1);
+        }
         self.open.push_back(Open::Request(Request { id: key.id, start, heard, kind }));
         self.reading = Some(key.id);
         key
