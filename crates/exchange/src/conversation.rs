@@ -309,6 +309,11 @@ impl Conversation {
         let client = self.client.unwrap_or(Side::A);
         let both = request.as_deref().zip(response.as_deref());
         let by_one_end = both.and_then(|(request, response)| self.vantages.times(client, request, response));
+        if let Some((request, response)) = both
+            && self.pairing.open() == 0
+        {
+            self.vantages.forget(client, request, response);
+        }
         let source = if by_one_end.is_some() { SourceKind::Syscalls } else { emit.source };
         let times = by_one_end.or_else(|| both.map(|(request, response)| Times::of(request, response)));
         let timings = times.as_ref().map(|times| Timings {

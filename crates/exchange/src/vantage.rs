@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use l7trace_event::{Side, SourceKind, Timestamp, Witness};
+use l7trace_event::{Direction, Side, SourceKind, Timestamp, Witness};
 use l7trace_protocol::{Mark, Message};
 
 /// How many sightings of one direction are kept for an end: those of the latest exchanges.
@@ -49,7 +49,23 @@ impl Vantages {
         if sightings.len() == MOST {
             sightings.pop_front();
         }
+        // Most connections have one exchange at a time, and there may be very many connections.
+        if sightings.capacity() == 0 {
+            sightings.reserve_exact(1);
+        }
         sightings.push_back(Sighting { start: position, end: position + length, at });
+    }
+
+    /// What these two messages were the last of to need is forgotten: no exchange is open behind them.
+    pub(crate) fn forget(&mut self, client: Side, request: &Message, response: &Message) {
+        for sightings in self.ends.iter_mut().flatten() {
+            for message in [request, response] {
+                let seen = &mut sightings[sender(client, message).index()];
+                while seen.front().is_some_and(|sighting| sighting.end <= message.last.position) {
+                    seen.pop_front();
+                }
+            }
+        }
     }
 
     /// The times of an exchange at the server's end, else at the client's; none where neither saw
@@ -57,16 +73,20 @@ impl Vantages {
     pub(crate) fn times(&self, client: Side, request: &Message, response: &Message) -> Option<Times> {
         [client.other(), client].into_iter().find_map(|looking| {
             let sightings = self.ends[looking.index()].as_ref()?;
-            let sender = |message: &Message| match message.direction {
-                l7trace_event::Direction::ClientToServer => client,
-                l7trace_event::Direction::ServerToClient => client.other(),
-            };
             let times = |message: &Message| -> Option<[Timestamp; 2]> {
-                let seen = &sightings[sender(message).index()];
+                let seen = &sightings[sender(client, message).index()];
                 Some([time_of(seen, message.first.position)?, last_time(seen, message.last)?])
             };
             Some(Times { request: times(request)?, response: times(response)? })
         })
+    }
+}
+
+/// Who sent a message.
+fn sender(client: Side, message: &Message) -> Side {
+    match message.direction {
+        Direction::ClientToServer => client,
+        Direction::ServerToClient => client.other(),
     }
 }
 

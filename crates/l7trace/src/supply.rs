@@ -22,11 +22,15 @@ use rustix::thread::gettid;
 /// How many bytes may wait in batches: beyond that the kernel's ring is the buffer.
 const MOST_WAITING: usize = 64 << 20;
 
-/// How many emptied batches are kept for reuse.
-const SPARE: usize = 4;
+/// How many emptied batches are kept for reuse: memory that is new to the process is dear, and never
+/// more so than when it falls behind.
+const SPARE: usize = 64;
+
+/// What a batch has room for from the start: a full one, and its last record.
+const BATCH_BYTES: usize = 384 << 10;
 
 /// How long the hasty thread leaves the tap to the other one.
-const LEFT_ALONE: Duration = Duration::from_millis(1);
+const LEFT_ALONE: Duration = Duration::from_micros(200);
 
 /// A tap that is emptied in time.
 pub(crate) struct Supply {
@@ -39,6 +43,8 @@ pub(crate) struct Supply {
 struct Shared {
     taken: Mutex<Taken>,
     over: AtomicBool,
+    /// Whether the decoding thread waits for what has been taken.
+    wanted: AtomicBool,
     /// Wakes the hasty thread to see that it is over.
     wake: Option<OwnedFd>,
     /// The thread that decodes, and whether it was hurried.
@@ -64,6 +70,7 @@ impl Supply {
         let shared = Arc::new(Shared {
             taken: Mutex::new(taken),
             over: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
             hurried: AtomicBool::new(false),
             wake: eventfd(0, EventfdFlags::CLOEXEC).ok(),
             decoding: gettid().as_raw_nonzero().get().unsigned_abs(),
@@ -77,7 +84,9 @@ impl Supply {
 
     /// Fills an empty batch with what came next, as [`Tap::fill`] does.
     pub(crate) fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
+        self.shared.wanted.store(true, Ordering::Relaxed);
         let mut taken = self.shared.lock();
+        self.shared.wanted.store(false, Ordering::Relaxed);
         let filled = match taken.waiting.pop_front() {
             Some(mut waiting) => {
                 taken.waiting_bytes -= waiting.bytes.len();
@@ -131,8 +140,9 @@ impl Shared {
 
     /// Sees to it that the ring is emptied whenever it is high.
     fn hasten(&self, level: &Level) {
-        hurry(None, Haste::Short);
+        hurry(None, Haste::Some);
         let Some(wake) = &self.wake else { return };
+        let mut stood_back = false;
         while !self.over.load(Ordering::Relaxed) {
             if !level.is_high() {
                 if level.wait_for(wake.as_fd()).is_err() {
@@ -143,19 +153,31 @@ impl Shared {
             // It may have to wait for a processor, with the tap in its hands.
             hurry(Some(self.decoding), Haste::Some);
             self.hurried.store(true, Ordering::Relaxed);
-            match self.taken.try_lock() {
-                Ok(mut taken) if taken.waiting_bytes < MOST_WAITING && taken.broken.is_none() => taken.hasten(),
-                Ok(_) | Err(TryLockError::WouldBlock) => thread::sleep(LEFT_ALONE),
-                Err(TryLockError::Poisoned(_)) => return,
+            // The other one comes first, to take what waits; but it may have no processor.
+            stood_back = self.wanted.load(Ordering::Relaxed) && !stood_back;
+            let hastened = !stood_back
+                && match self.taken.try_lock() {
+                    Ok(mut taken) => taken.hasten(),
+                    Err(TryLockError::WouldBlock) => false,
+                    Err(TryLockError::Poisoned(_)) => return,
+                };
+            // Without the tap.
+            if !hastened {
+                thread::sleep(LEFT_ALONE);
             }
         }
     }
 }
 
 impl Taken {
-    fn hasten(&mut self) {
+    /// Takes what there is, unless too much waits already; whether it did.
+    fn hasten(&mut self) -> bool {
+        if self.waiting_bytes >= MOST_WAITING || self.broken.is_some() {
+            return false;
+        }
         let mut batch = self.spare.pop().unwrap_or_default();
         batch.clear();
+        batch.bytes.reserve(BATCH_BYTES);
         match self.tap.fill(&mut batch, Duration::ZERO) {
             Ok(_) if batch.is_empty() => {}
             Ok(_) => {
@@ -164,5 +186,6 @@ impl Taken {
             }
             Err(error) => self.broken = Some(error),
         }
+        true
     }
 }

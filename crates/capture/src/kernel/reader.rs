@@ -152,15 +152,13 @@ impl Reader {
     }
 }
 
-/// How much a thread is to run before others where processors are scarce.
+/// Whether a thread is to run before others where processors are scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Haste {
     /// As any other.
     None,
-    /// It works, but may take three quarters of a processor that others want, and not all of it.
+    /// Before others: if it comes too late, the ring is full.
     Some,
-    /// It runs shortly, and if it comes too late, the ring is full.
-    Short,
 }
 
 /// Lets a thread of this process run before others; none means the calling one. Where that is not
@@ -169,8 +167,7 @@ pub enum Haste {
 pub fn hurry(thread: Option<u32>, haste: Haste) {
     let niceness = match haste {
         Haste::None => 0,
-        Haste::Some => -5,
-        Haste::Short => -15,
+        Haste::Some => -15,
     };
     // SAFETY: takes numbers alone; on Linux, they mean a thread, and 0 the calling one.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.unwrap_or(0), niceness) };

@@ -1,7 +1,8 @@
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use l7trace_event::{ConnectionKey, Endpoint, Process, Side, Tuple};
 use l7trace_probes::syscalls::{Facts, facts};
 
@@ -28,8 +29,9 @@ pub(super) struct Socket {
 #[derive(Debug)]
 pub(super) struct Sockets {
     by_id: HashMap<u64, Socket>,
-    /// Which of them is this end of this connection.
-    by_end: HashMap<(ConnectionKey, Side), u64>,
+    /// The ids of those that are known by the end of their connection: its hash leads to them.
+    by_end: HashTable<u64>,
+    hasher: DefaultHashBuilder,
     pub(super) pairs: UnixPairs,
     /// Ports that were listened on when tracing began, with the network namespace.
     listening: HashSet<(u32, u16)>,
@@ -48,7 +50,8 @@ impl Sockets {
     pub(super) fn new(limit: usize) -> Sockets {
         Sockets {
             by_id: HashMap::new(),
-            by_end: HashMap::new(),
+            by_end: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             pairs: UnixPairs::default(),
             listening: HashSet::new(),
             processes: HashMap::new(),
@@ -73,7 +76,7 @@ impl Sockets {
         let socket = known.unwrap_or_else(|| {
             self.make_room();
             let socket = self.build(facts);
-            self.by_end.insert(socket.tuple.connection(), facts.id);
+            self.stands_at(socket.tuple.connection(), facts.id);
             socket
         });
         let tick = self.tick;
@@ -120,21 +123,40 @@ impl Sockets {
 
     /// Forgets a socket.
     pub(super) fn forget(&mut self, id: u64) {
-        if let Some(socket) = self.by_id.remove(&id)
-            && self.by_end.get(&socket.tuple.connection()) == Some(&id)
+        if let Some(socket) = self.by_id.get(&id)
+            && let Ok(place) = self.by_end.find_entry(self.hasher.hash_one(socket.tuple.connection()), |at| *at == id)
         {
-            self.by_end.remove(&socket.tuple.connection());
+            place.remove();
         }
+        self.by_id.remove(&id);
     }
 
     /// Whether the other end of this tuple is known as well.
     pub(super) fn knows_peer(&self, tuple: Tuple) -> bool {
-        self.by_end.contains_key(&tuple.reversed().connection())
+        self.standing_at(tuple.reversed().connection()).is_some()
     }
 
     /// The TCP socket at one end of a connection.
     pub(super) fn at_end(&self, key: &ConnectionKey, side: Side) -> Option<u64> {
-        self.by_end.get(&(*key, side)).copied().filter(|_| !key.end(side).is_unix())
+        self.standing_at((*key, side)).filter(|_| !key.end(side).is_unix())
+    }
+
+    fn standing_at(&self, end: (ConnectionKey, Side)) -> Option<u64> {
+        let is_it = |id: &u64| self.by_id.get(id).is_some_and(|socket| socket.tuple.connection() == end);
+        self.by_end.find(self.hasher.hash_one(end), is_it).copied()
+    }
+
+    /// This socket is the end from now on; another one that was is it no more.
+    fn stands_at(&mut self, end: (ConnectionKey, Side), id: u64) {
+        let Sockets { by_id, by_end, hasher, .. } = self;
+        let is_it = |id: &u64| by_id.get(id).is_some_and(|socket| socket.tuple.connection() == end);
+        let hash = |id: &u64| by_id.get(id).map_or(0, |socket| hasher.hash_one(socket.tuple.connection()));
+        match by_end.find_mut(hasher.hash_one(end), is_it) {
+            Some(standing) => *standing = id,
+            None => {
+                by_end.insert_unique(hasher.hash_one(end), id, hash);
+            }
+        }
     }
 
     fn process(&mut self, facts: &Facts) -> Arc<Process> {
@@ -164,7 +186,7 @@ impl Sockets {
         let oldest_kept = *used.select_nth_unstable(middle).1;
         self.by_id.retain(|_, socket| socket.used >= oldest_kept);
         let by_id = &self.by_id;
-        self.by_end.retain(|_, id| by_id.contains_key(id));
+        self.by_end.retain(|id| by_id.contains_key(id));
         self.pairs.retain(|id| by_id.contains_key(&id));
     }
 }
