@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use l7trace_capture::kernel::{Haste, Level, hurry};
+use l7trace_capture::kernel::{HASTY, Level, set_niceness};
 use l7trace_capture::{Batch, Error, Filled, Tap};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::gettid;
@@ -105,9 +105,7 @@ impl Supply {
         drop(taken);
         filled
     }
-}
 
-impl Supply {
     /// How many bytes wait to be decoded that are out of the ring already.
     pub(crate) fn behind(&self) -> usize {
         self.behind
@@ -140,7 +138,7 @@ impl Shared {
 
     /// Sees to it that the ring is emptied whenever it is high.
     fn hasten(&self, level: &Level) {
-        hurry(None, Haste::Some);
+        set_niceness(None, HASTY);
         let Some(wake) = &self.wake else { return };
         let mut stood_back = false;
         while !self.over.load(Ordering::Relaxed) {
@@ -151,7 +149,7 @@ impl Shared {
                 continue;
             }
             // It may have to wait for a processor, with the tap in its hands.
-            hurry(Some(self.decoding), Haste::Some);
+            set_niceness(Some(self.decoding), HASTY);
             self.hurried.store(true, Ordering::Relaxed);
             // The other one comes first, to take what waits; but it may have no processor.
             stood_back = self.wanted.load(Ordering::Relaxed) && !stood_back;

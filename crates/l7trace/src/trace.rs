@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use l7trace_capture::kernel::{Haste, hurry};
+use l7trace_capture::kernel::{niceness, set_niceness};
 use l7trace_capture::{Batch, Decoder, Filled, Source, live};
 use l7trace_event::Timestamp;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -92,6 +92,8 @@ pub(crate) struct Live {
     busy: Instant,
     /// When a ring was last nearly full, for which this thread runs before others.
     hurried: Option<Instant>,
+    /// This thread's niceness else.
+    usual: i32,
     /// When lines were last handed to the writer.
     flushed: Instant,
 }
@@ -106,9 +108,11 @@ impl Live {
         }
         let descriptions: Vec<&str> = sources.iter().map(|source| source.description.as_str()).collect();
         eprintln!("l7trace: tracing {}{}", descriptions.join(", "), filters(arguments));
+        // Before there is anybody who may hurry it.
+        let usual = niceness();
         let (decoders, supplies) = sources.into_iter().map(|source| (source.decoder, Supply::new(source.tap))).unzip();
         let now = Instant::now();
-        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, hurried: None, flushed: now }
+        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, hurried: None, usual, flushed: now }
     }
 
     /// Runs until told to stop; then takes what is in flight, and prints the summary.
@@ -183,7 +187,7 @@ impl Live {
             self.hurried = Some(self.busy);
         } else if self.hurried.is_some_and(|hurried| self.busy - hurried > HURRY) {
             self.hurried = None;
-            hurry(None, Haste::None);
+            set_niceness(None, self.usual);
         }
     }
 
@@ -226,6 +230,9 @@ impl Live {
             short = if taken == Taken::Much { 0 } else { short + 1 };
             self.tell_unneeded();
             self.pipeline.flush();
+        }
+        if short < 2 && broken.is_none() {
+            eprintln!("l7trace: what came last was not read: it would have taken more than {} s", LAST.as_secs());
         }
         drop(self.supplies);
         self.pipeline.finish(&self.decoders)?;

@@ -20,6 +20,6 @@ pub use load::{Loaded, load};
 pub(crate) use load::{advice, chain, load_by, load_program};
 pub use namespace::{Namespace, NetworkNamespace};
 pub(crate) use placeholders::programs_are_preempted;
-pub use reader::{Haste, Reader, hurry};
+pub use reader::{HASTY, Reader, niceness, set_niceness};
 pub use requirements::{Capability, kernel_btf, require_capabilities, require_kernel};
 pub use ring::{Drained, Level, Ring};

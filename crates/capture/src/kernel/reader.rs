@@ -152,23 +152,21 @@ impl Reader {
     }
 }
 
-/// Whether a thread is to run before others where processors are scarce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Haste {
-    /// As any other.
-    None,
-    /// Before others: if it comes too late, the ring is full.
-    Some,
+/// The niceness of a thread that is to run before others: if it comes too late, the ring is full.
+pub const HASTY: i32 = -15;
+
+/// The calling thread's niceness.
+#[expect(unsafe_code, reason = "the standard library has no priorities")]
+#[must_use]
+pub fn niceness() -> i32 {
+    // SAFETY: takes numbers alone; on Linux, 0 means the calling thread.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
-/// Lets a thread of this process run before others; none means the calling one. Where that is not
-/// allowed, it goes on as it was.
+/// Sets the niceness of a thread of this process; none means the calling one. Where that is not allowed,
+/// it goes on as it was.
 #[expect(unsafe_code, reason = "the standard library has no priorities")]
-pub fn hurry(thread: Option<u32>, haste: Haste) {
-    let niceness = match haste {
-        Haste::None => 0,
-        Haste::Some => -15,
-    };
+pub fn set_niceness(thread: Option<u32>, niceness: i32) {
     // SAFETY: takes numbers alone; on Linux, they mean a thread, and 0 the calling one.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.unwrap_or(0), niceness) };
 }

@@ -165,11 +165,6 @@ impl Ring {
         drained
     }
 
-    /// How many bytes wait, complete or not.
-    pub fn waiting(&self) -> u64 {
-        self.positions.producer().load(Ordering::Relaxed).saturating_sub(self.position)
-    }
-
     /// Up to where records were read.
     pub fn position(&self) -> u64 {
         self.position
