@@ -18,6 +18,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         bail!("cannot fuzz here: {why}");
     }
     let seconds = arguments.first().map_or(SECONDS, String::as_str);
+    if seconds.parse::<u32>().is_err() {
+        bail!("`{seconds}` is no number of seconds: cargo xtask fuzz [SECONDS [TARGET…]]");
+    }
     let named = arguments.get(1..).unwrap_or_default();
     let targets = if named.is_empty() { targets()? } else { named.to_vec() };
     for target in &targets {

@@ -296,29 +296,59 @@ fn text(value: &str) -> Vec<u8> {
     [&[0xa1, value.len() as u8][..], value.as_bytes()].concat()
 }
 
-#[test]
-fn version_1_0_from_open_to_disposition() {
-    let attach = |channel: u16, role: u8| {
-        let target = [&[0, 0x53, 0x29, 0xc0, 7, 1][..], &text("jobs")].concat();
-        let role = if role == 1 { 0x41 } else { 0x42 };
-        performative(channel, 0x12, &[&text("link"), &[0x43], &[role], &[0x40], &[0x40], &[0x40], &target], b"")
-    };
-    let data = [&[0, 0x53, 0x75, 0xa0, 5][..], b"hello"].concat();
-    let script = [
+/// An attach of the link `link` with a target's address.
+fn attach(channel: u16, receiver: bool, address: &str) -> Vec<u8> {
+    let address = text(address);
+    let target = [&[0, 0x53, 0x29, 0xc0, address.len() as u8 + 1, 1][..], &address].concat();
+    let role = if receiver { 0x41 } else { 0x42 };
+    performative(channel, 0x12, &[&text("link"), &[0x43], &[role], &[0x40], &[0x40], &[0x40], &target], b"")
+}
+
+/// A transfer of link 0, not settled.
+fn transfer(channel: u16, delivery: u8, more: bool, payload: &[u8]) -> Vec<u8> {
+    let more = if more { 0x41 } else { 0x42 };
+    let fields: [&[u8]; 6] = [&[0x43], &[0x52, delivery], &[0xa0, 1, delivery], &[0x43], &[0x42], &[more]];
+    performative(channel, 0x14, &fields, payload)
+}
+
+/// What a receiver says of deliveries; `state` is a descriptor's code.
+fn disposition(channel: u16, first: u8, last: u8, state: u8) -> Vec<u8> {
+    said_of(true, channel, first, last, state)
+}
+
+fn said_of(by_receiver: bool, channel: u16, first: u8, last: u8, state: u8) -> Vec<u8> {
+    let role = if by_receiver { 0x41 } else { 0x42 };
+    performative(channel, 0x15, &[&[role], &[0x52, first], &[0x52, last], &[0x41], &[0, 0x53, state, 0x45]], b"")
+}
+
+const ACCEPTED: u8 = 0x24;
+const REJECTED: u8 = 0x25;
+
+/// Begins a session, the client's channel 3 and the server's 8.
+fn opening_of_1_0() -> Vec<Step> {
+    vec![
         client(b"AMQP\0\x01\0\0"),
         server(b"AMQP\0\x01\0\0"),
         client(performative(0, 0x10, &[&text("me"), &text("broker.example")], b"")),
         server(performative(0, 0x10, &[&text("you")], b"")),
         client(performative(3, 0x11, &[&[0x40], &[0x43], &[0x52, 9], &[0x52, 9]], b"")),
         server(performative(8, 0x11, &[&[0x60, 0, 3], &[0x43], &[0x52, 9], &[0x52, 9]], b"")),
-        client(attach(3, 0)),
-        server(attach(8, 1)),
+    ]
+}
+
+#[test]
+fn version_1_0_from_open_to_disposition() {
+    let data = [&[0, 0x53, 0x75, 0xa0, 5][..], b"hello"].concat();
+    let mut script = opening_of_1_0();
+    script.extend([
+        client(attach(3, false, "jobs")),
+        server(attach(8, true, "jobs")),
         client(performative(3, 0x14, &[&[0x43], &[0x43], &[0xa0, 1, 7]], &data)),
         server(performative(8, 0x15, &[&[0x41], &[0x43], &[0x43], &[0x41], &[0, 0x53, 0x24, 0x45]], b"")),
         client(performative(3, 0x14, &[&[0x43], &[0x52, 1], &[0xa0, 1, 8], &[0x40], &[0x41]], &data)),
         client(performative(0, 0x18, &[], b"")),
         server(performative(0, 0x18, &[], b"")),
-    ];
+    ]);
     expect(
         &script,
         &[
@@ -335,6 +365,91 @@ fn version_1_0_from_open_to_disposition() {
             "st=close",
         ],
     );
+}
+
+#[test]
+fn an_end_with_an_error_fails_the_attach_that_waits() {
+    let mut script = opening_of_1_0();
+    let error = [&[0, 0x53, 0x1d, 0xc0, 17, 1][..], &[0xa3, 14], b"amqp:not-found"].concat();
+    script.extend([client(attach(3, false, "nowhere")), server(performative(8, 0x17, &[&error], b""))]);
+    expect(
+        &script,
+        &[
+            "op=open",
+            "st=open",
+            "op=begin",
+            "st=begin",
+            "request 0/3 op=attach res=nowhere",
+            "response 0/3 | st=amqp:not-found | failed=true",
+            "s>c request | op=end | failed=true",
+        ],
+    );
+}
+
+#[test]
+fn version_1_0_joined_in_the_middle() {
+    let script = [
+        // The rest of a frame, and a whole one, in one piece.
+        client([b"tail of a message".as_slice(), &transfer(3, 7, false, b"one")].concat()),
+        server(disposition(8, 6, 7, ACCEPTED)),
+        client(said_of(false, 3, 6, 7, ACCEPTED)),
+        client(transfer(3, 8, true, b"two, ")),
+        client(performative(3, 0x14, &[&[0x43]], b"three")),
+        server(disposition(8, 8, 8, REJECTED)),
+    ];
+    let heard = run(amqp(), &Settings::default(), false, &script, Chop::Whole);
+    let told = lines(&heard).join("\n");
+    for (line, expected) in lines(&heard).iter().zip([
+        "op=transfer",
+        "st=accepted",
+        // What settles delivery 6 answers something unseen; the sender's word of it adds nothing.
+        "response 0/",
+        "op=transfer",
+        "st=rejected",
+    ]) {
+        assert!(line.contains(expected), "{expected} is not in {line}\n{told}");
+    }
+    assert_eq!(lines(&heard).len(), 5, "{told}");
+    check_cuts(amqp(), &Settings::default(), false, &script);
+}
+
+#[test]
+fn after_a_hole_no_disposition_is_paired_wrongly() {
+    let mut script = opening_of_1_0();
+    script.extend([client(attach(3, false, "jobs")), server(attach(8, true, "jobs"))]);
+    for delivery in 0..6 {
+        let state = if delivery % 2 == 0 { ACCEPTED } else { REJECTED };
+        script.push(client(transfer(3, delivery, false, &vec![b'x'; 10 + usize::from(delivery)])));
+        script.push(server(disposition(8, delivery, delivery, state)));
+    }
+    for direction in [ClientToServer, ServerToClient] {
+        for position in 0..length(&script, direction) {
+            for hole in [1, 9, 60, 200] {
+                let punched = punch(&script, direction, position, hole);
+                let heard = lines(&run(amqp(), &Settings::default(), true, &punched, Chop::Whole));
+                let told = heard.join("\n");
+                let mut whole = 0;
+                for transfer in heard.iter().filter(|line| line.contains("op=transfer")) {
+                    let key = transfer.split(' ').nth(3);
+                    let id = transfer.split("delivery_id=").nth(1).and_then(|rest| rest.split(';').next());
+                    let Some(delivery) = id.and_then(|id| id.parse::<u8>().ok()) else { continue };
+                    let answer = heard.iter().find(|line| line.contains(" response ") && line.split(' ').nth(3) == key);
+                    let Some(answer) = answer else { continue };
+                    let right = if delivery % 2 == 0 { "st=accepted" } else { "st=rejected" };
+                    assert!(answer.contains(right), "{hole} lost at {position} of {direction:?}:\n{told}");
+                    whole += 1;
+                }
+                // A hole spoils the frames that it touches, and those alone.
+                let untouched = 6 - hole.div_ceil(40) as usize - 1;
+                let in_deliveries = position > 160;
+                assert!(
+                    !in_deliveries || whole >= untouched,
+                    "{whole}: {hole} lost at {position} of {direction:?}:\n{told}"
+                );
+                check_cuts_if_few(&punched, position);
+            }
+        }
+    }
 }
 
 #[test]

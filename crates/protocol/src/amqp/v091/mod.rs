@@ -7,6 +7,7 @@ mod values;
 
 pub(super) use connection::Connection;
 
+use super::Guess;
 use super::cursor::Cursor;
 use methods::{Method, Sender};
 
@@ -23,18 +24,11 @@ pub(super) const FRAME_END: u8 = 0xce;
 /// The largest method or header frame that is believed; body frames may be larger.
 pub(super) const MOST_OF_FRAME: u32 = 16 << 20;
 
-/// Whether a connection joined in the middle speaks AMQP 0-9-1, and who sent this.
-pub(super) enum Guess {
-    Client,
-    Server,
-    More,
-    No,
-}
-
 /// How many frames in a row must fit where no method says it for certain.
 const ENOUGH_FRAMES: usize = 3;
 
-/// Looks for consistent frames at the front of `bytes`.
+/// Whether a connection joined in the middle speaks AMQP 0-9-1, by consistent frames at the front of
+/// `bytes`, and who sent them.
 pub(super) fn recognise(bytes: &[u8]) -> Guess {
     let mut rest = bytes;
     let mut frames = 0;

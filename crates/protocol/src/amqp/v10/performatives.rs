@@ -129,6 +129,11 @@ impl Performative {
         Some(Performative { code, name, fields })
     }
 
+    /// Whether bytes may follow it in its frame.
+    pub(super) fn has_payload(&self) -> bool {
+        self.code == TRANSFER
+    }
+
     pub(super) fn field(&self, wanted: &str) -> Option<&Value> {
         self.fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
     }
@@ -171,12 +176,26 @@ impl Performative {
     }
 }
 
-/// The sections of a message (part 3), named; data is counted, not kept.
+/// Data of four bytes of length, and of one, without the length.
+const DATA: [&[u8]; 2] = [&[0, 0x53, 0x75, 0xb0], &[0, 0x53, 0x75, 0xa0]];
+
+/// The data at the front, though its end was not kept.
+fn cut_data(rest: &[u8]) -> Option<&[u8]> {
+    let [wide, narrow] = DATA;
+    let wide = rest.strip_prefix(wide).and_then(|data| data.get(4..));
+    wide.or_else(|| rest.strip_prefix(narrow).and_then(|data| data.get(1..)))
+}
+
+/// The sections of a message (part 3), named. Of one whose end is missing, what is there.
 pub(super) fn sections(message: &[u8]) -> Vec<(&'static str, Value)> {
     let mut cursor = Cursor(message);
     let mut sections = Vec::new();
     while !cursor.is_empty() && sections.len() < 64 {
-        let Some(section) = described(&mut cursor) else { break };
+        let rest = cursor.0;
+        let Some(section) = described(&mut cursor) else {
+            sections.extend(cut_data(rest).map(|data| ("data", Value::Bytes(data.to_vec()))));
+            break;
+        };
         let name = match section.code {
             Some(0x70) => "header",
             Some(0x71) => "delivery_annotations",
