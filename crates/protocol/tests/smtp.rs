@@ -181,6 +181,70 @@ fn lmtp_replies_for_each_recipient() {
     );
 }
 
+/// A mail to three recipients over LMTP, one of them refused.
+fn local_mail() -> Vec<Step> {
+    vec![
+        server("220 LMTP\r\n"),
+        client("LHLO x\r\n"),
+        server("250 ok\r\n"),
+        client("MAIL FROM:<a@b>\r\n"),
+        server("250 ok\r\n"),
+        client("RCPT TO:<one@d>\r\n"),
+        server("250 ok\r\n"),
+        client("RCPT TO:<two@d>\r\n"),
+        server("550 no\r\n"),
+        client("RCPT TO:<three@d>\r\n"),
+        server("250 ok\r\n"),
+        client("DATA\r\n"),
+        server("354 go\r\n"),
+        client("x\r\n.\r\n"),
+        server("250 delivered\r\n"),
+        server("452 full\r\n"),
+        client("QUIT\r\n"),
+        server("221 bye\r\n"),
+    ]
+}
+
+#[test]
+fn each_recipient_has_its_own_reply_or_none_around_a_hole() {
+    let script = local_mail();
+    for direction in [ClientToServer, ServerToClient] {
+        for position in 0..length(&script, direction) {
+            for hole in [1, 8, 20] {
+                let punched = punch(&script, direction, position, hole);
+                let told = lines(&run(smtp(), &Settings::default(), true, &punched, Chop::Whole)).join("\n");
+                for wrong in ["one@d>\", \"status\": \"550", "two@d>\", \"status\": \"250", "st=250 | DATA"] {
+                    assert!(!told.contains(wrong), "{wrong} with {hole} lost at {position} of {direction:?}:\n{told}");
+                }
+                let data = told.lines().find(|line| line.contains(" op=DATA "));
+                let key = data.and_then(|line| line.split(' ').nth(3));
+                let answer = told
+                    .lines()
+                    .find(|line| key.is_some() && line.contains(" response ") && line.split(' ').nth(3) == key);
+                assert!(
+                    answer.is_none_or(|answer| answer.contains("st=452")),
+                    "{hole} lost at {position} of {direction:?}:\n{told}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn joined_after_the_hello_the_next_command_tells_how_many_replies_there_were() {
+    for (verdicts, right) in [(&["250 queued\r\n"][..], "st=250"), (&["250 one\r\n", "452 two\r\n"], "st=452")] {
+        let mut script = local_mail().split_off(3);
+        script.splice(11..13, verdicts.iter().map(server));
+        let told = lines(&run(smtp(), &Settings::default(), false, &script, Chop::Whole)).join("\n");
+        let mut answers = told.lines().filter(|line| line.contains(" response 0/") && line.contains(right));
+        assert!(
+            answers.next_back().is_some_and(|line| line.contains("queued") || line.contains("two")),
+            "{right}:\n{told}"
+        );
+        check_cuts(smtp(), &Settings::default(), false, &script);
+    }
+}
+
 #[test]
 fn a_refused_message_and_a_server_that_hangs_up() {
     let script = [

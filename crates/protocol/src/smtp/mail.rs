@@ -27,8 +27,12 @@ pub(super) struct Mail {
     pub(super) last: Mark,
     sender: Vec<u8>,
     recipients: Vec<Recipient>,
-    /// More recipients than are kept.
-    uncounted: u64,
+    /// How many recipients were named, had a reply, and were taken: of them all, those not kept included.
+    named: usize,
+    replied: usize,
+    taken: usize,
+    /// Recipients may have been named unseen.
+    pub(super) doubtful: bool,
     /// Size of the message, dots unstuffed.
     pub(super) size: u64,
     pub(super) lost: u64,
@@ -58,7 +62,10 @@ impl Mail {
             last: first,
             sender: sender.to_vec(),
             recipients: Vec::new(),
-            uncounted: 0,
+            named: 0,
+            replied: 0,
+            taken: 0,
+            doubtful: false,
             size: 0,
             lost: 0,
             wire: 0,
@@ -76,18 +83,23 @@ impl Mail {
         self.header.len() + self.body.len() + self.recipients.iter().map(|one| one.path.len() + 48).sum::<usize>()
     }
 
-    pub(super) fn recipient(&mut self, path: &[u8]) {
-        if self.recipients.len() < MOST_RECIPIENTS {
-            self.recipients.push(Recipient { path: path.to_vec(), code: None, delivery: None });
-        } else {
-            self.uncounted += 1;
+    /// One more recipient; where it is kept, by which number.
+    pub(super) fn recipient(&mut self, path: &[u8]) -> Option<usize> {
+        self.named += 1;
+        let number = self.recipients.len();
+        if number == MOST_RECIPIENTS {
+            return None;
         }
+        self.recipients.push(Recipient { path: path.to_vec(), code: None, delivery: None });
+        Some(number)
     }
 
-    /// The reply to the next RCPT that has none.
-    pub(super) fn recipient_reply(&mut self, code: u16) {
+    /// The reply to a RCPT.
+    pub(super) fn recipient_reply(&mut self, number: Option<usize>, code: u16) {
         self.last_code = code;
-        if let Some(recipient) = self.recipients.iter_mut().find(|recipient| recipient.code.is_none()) {
+        self.replied += 1;
+        self.taken += usize::from(code / 100 == 2);
+        if let Some(recipient) = number.and_then(|number| self.recipients.get_mut(number)) {
             recipient.code = Some(code);
         }
     }
@@ -97,9 +109,10 @@ impl Mail {
         self.last_code = code;
     }
 
-    /// How many recipients the server took: so many replies LMTP gives after the data.
-    pub(super) fn accepted(&self) -> usize {
-        self.recipients.iter().filter(|recipient| recipient.code.is_some_and(|code| code / 100 == 2)).count()
+    /// How many recipients the server took, and so how many replies LMTP gives after the data; none where
+    /// that was not all seen.
+    pub(super) fn taken(&self) -> Option<usize> {
+        (!self.doubtful && self.replied == self.named).then_some(self.taken)
     }
 
     /// LMTP: the verdict on the next recipient that was taken.
@@ -182,8 +195,9 @@ impl Mail {
         });
         message.attribute("sender", latin(&self.sender));
         message.attribute("recipients", recipients.collect::<Vec<_>>());
-        if self.uncounted > 0 {
-            message.note(format!("{} more recipients", self.uncounted));
+        let more = self.named - self.recipients.len();
+        if more > 0 {
+            message.note(format!("{more} more recipients"));
         }
         message.body = self.body;
         message.body_truncated = self.truncated && !message.body.is_empty();

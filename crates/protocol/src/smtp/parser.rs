@@ -37,7 +37,8 @@ pub(super) struct SmtpParser {
     next_id: u64,
     /// Whether the greeting is still to come.
     greeting_due: bool,
-    local: bool,
+    /// Whether it is LMTP, once a greeting says so.
+    local: Option<bool>,
     /// Commands or replies were lost: pairs are found by what was read, not by order.
     uncertain: bool,
     /// The server may have taken a dot after a bare LF for the end of a message, and then answers
@@ -67,7 +68,13 @@ struct Pending {
     abandons: Option<u64>,
     /// Bytes of interim replies, which count in the response.
     interim_bytes: u64,
-    /// LMTP: how many replies are still to come after this one.
+    /// RCPT: the recipient's number in the mail.
+    recipient: Option<usize>,
+    /// The end of a message: over LMTP each recipient that was taken has a reply of its own.
+    each_recipient: bool,
+    /// Nobody can tell how many replies there will be: all until the next command, and `early` is the last so far.
+    open: bool,
+    /// How many replies are still to come after this one.
     more_replies: usize,
     /// The worst code so far (LMTP's several replies).
     worst: u16,
@@ -89,6 +96,9 @@ impl Pending {
             mail,
             abandons: None,
             interim_bytes: 0,
+            recipient: None,
+            each_recipient: false,
+            open: false,
             more_replies: 0,
             worst: 0,
             early: None,
@@ -113,7 +123,7 @@ impl SmtpParser {
             current: None,
             next_id: 0,
             greeting_due: from_start[ServerToClient.index()],
-            local: false,
+            local: None,
             uncertain: !from_start[ServerToClient.index()] || !from_start[ClientToServer.index()],
             may_answer_content: false,
             garbled: false,

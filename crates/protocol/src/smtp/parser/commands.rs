@@ -35,6 +35,7 @@ impl SmtpParser {
         let (first, last) = (window.mark(start), window.end_mark(start + line_end as u64));
         let acknowledged = window.acknowledged_at(start);
         window.consume(line_end);
+        self.close_open(acknowledged, out);
         let broken = std::mem::take(&mut self.inside_line[ClientToServer.index()]) || self.uncertain;
         if broken && !is_known(&line) {
             return true;
@@ -95,7 +96,7 @@ impl SmtpParser {
             }
             Kind::Recipient => {
                 if let Some(mail) = self.current.and_then(|id| self.mails.get_mut(&id)) {
-                    mail.recipient(command.resource.unwrap_or_default());
+                    pending.recipient = mail.recipient(command.resource.unwrap_or_default());
                 }
             }
             Kind::Data => {
@@ -120,7 +121,7 @@ impl SmtpParser {
             }
             Kind::Hello | Kind::LocalHello | Kind::Reset | Kind::Quit => {
                 pending.abandons = self.current.take();
-                self.local |= command.kind == Kind::LocalHello;
+                self.local = Some(command.kind == Kind::LocalHello);
             }
             Kind::Other => {}
         }

@@ -51,21 +51,15 @@ impl SmtpParser {
     pub(super) fn data_over(&mut self, dots: Dots, read: Option<u64>, out: &mut Outbox) {
         self.mode = Mode::Command;
         let mail = self.current.take();
-        let accepted = match mail.and_then(|id| self.mails.get_mut(&id)) {
-            Some(mail) => {
-                mail.began = true;
-                mail.ended = true;
-                mail.accepted()
-            }
-            None => 1,
-        };
+        if let Some(mail) = mail.and_then(|id| self.mails.get_mut(&id)) {
+            mail.began = true;
+            mail.ended = true;
+        }
         let size = mail.and_then(|id| self.mails.get(&id)).map(|mail| (mail.size, mail.lost));
         let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.kind == Kind::Data) else { return };
         pending.acknowledged = read.or(pending.acknowledged);
         pending.loose_end = dots.loose_ends;
-        if self.local {
-            pending.more_replies = accepted.saturating_sub(1);
-        }
+        pending.each_recipient = self.local != Some(false);
         if let Some(mut request) = pending.request.take() {
             request.body_bytes = size.map(|(size, _)| size);
             request.lost_bytes += size.map_or(0, |(_, lost)| lost);
@@ -110,19 +104,15 @@ impl SmtpParser {
             out.push(request);
         }
         if last {
-            let mail = self.current.take().and_then(|id| self.mails.get(&id));
-            if self.local
-                && let Some(mail) = mail
-            {
-                pending.more_replies = mail.accepted().saturating_sub(1);
-            }
+            self.current = None;
+            pending.each_recipient = self.local != Some(false);
         }
         self.give_early_reply(out);
     }
 
     /// A reply that came before the end of its request follows it now.
     pub(super) fn give_early_reply(&mut self, out: &mut Outbox) {
-        let answered = |pending: &Pending| pending.early.is_some() && pending.request.is_none();
+        let answered = |pending: &Pending| pending.early.is_some() && pending.request.is_none() && !pending.open;
         while self.pending.front().is_some_and(answered) {
             if let Some(mut pending) = self.pending.pop_front()
                 && let Some(response) = pending.early.take()

@@ -59,6 +59,9 @@ impl SmtpParser {
             _ => {
                 self.mode = Mode::Command;
                 self.uncertain = true;
+                if let Some(mail) = self.current.and_then(|id| self.mails.get_mut(&id)) {
+                    mail.doubtful = true;
+                }
             }
         }
     }
@@ -115,6 +118,7 @@ impl SmtpParser {
             self.give_early_reply(out);
         }
         if self.ended == [true; 2] {
+            self.close_open(None, out);
             for pending in std::mem::take(&mut self.pending) {
                 if let Some(request) = pending.request {
                     out.push(request);

@@ -75,9 +75,7 @@ impl SmtpParser {
             if self.may_answer_content {
                 response.note("may answer what stands in a message behind a dot after a bare LF (SMTP smuggling)");
             }
-            self.next_id += 1;
-            response.key = Key { space: 1, id: self.next_id };
-            out.push(response);
+            self.unpaired(response, out);
             return false;
         };
         if pending.silent {
@@ -113,7 +111,51 @@ impl SmtpParser {
         {
             self.mode = Mode::Command;
         }
+        self.count_replies();
         self.answer(response, reply.code, out)
+    }
+
+    /// The first reply after a message comes when all recipients have had theirs. Over LMTP so many follow as
+    /// were taken; where it is not known to be LMTP or not, or how many were taken, they may be any number.
+    fn count_replies(&mut self) {
+        let Some(pending) = self.pending.front_mut().filter(|pending| pending.each_recipient) else {
+            return;
+        };
+        pending.each_recipient = false;
+        let taken = pending.mail.and_then(|id| self.mails.get(&id)).and_then(|mail| mail.taken());
+        match (self.local, taken) {
+            (Some(true), Some(taken)) => pending.more_replies = taken.saturating_sub(1),
+            (Some(false), _) | (None, Some(0 | 1)) => {}
+            (None, Some(_)) | (_, None) => pending.open = true,
+        }
+    }
+
+    /// The client says something new, having read so far: no more replies come to what was open.
+    pub(super) fn close_open(&mut self, read: Option<u64>, out: &mut Outbox) {
+        let Some(pending) = self.pending.front_mut().filter(|pending| pending.open) else { return };
+        let Some(mut response) = pending.early.take() else { return };
+        pending.open = false;
+        let all_read = read.is_none_or(|read| read == response.last.position);
+        if self.uncertain || !all_read {
+            self.unpaired(response, out);
+            self.uncertain = true;
+            return;
+        }
+        if let Some(pending) = self.pending.pop_front() {
+            if pending.worst >= 400 {
+                response.set_status(pending.worst.to_string().as_bytes());
+                response.failed = true;
+            }
+            self.may_answer_content = pending.loose_end;
+            self.finish(pending, response, out);
+        }
+    }
+
+    /// A reply of which nobody can tell what it answers.
+    fn unpaired(&mut self, mut response: Box<Message>, out: &mut Outbox) {
+        self.next_id += 1;
+        response.key = Key { space: 1, id: self.next_id };
+        out.push(response);
     }
 
     /// The first pending command has its final reply. Whether the connection goes on as TLS.
@@ -122,16 +164,23 @@ impl SmtpParser {
         let Some(pending) = self.pending.front_mut() else { return false };
         let mail = pending.mail.and_then(|id| self.mails.get_mut(&id));
         match (pending.kind, mail) {
-            (Kind::Recipient, Some(mail)) => mail.recipient_reply(code),
+            (Kind::Recipient, Some(mail)) => mail.recipient_reply(pending.recipient, code),
             (Kind::Mail | Kind::Data | Kind::Chunk(..), Some(mail)) => {
                 mail.reply(code);
-                if self.local && mail.ended {
+                if self.local == Some(true) && mail.ended && mail.taken().is_some() {
                     mail.delivery_reply(code);
                 }
             }
             _ => {}
         }
         pending.worst = pending.worst.max(code);
+        if pending.open {
+            if let Some(before) = pending.early.replace(response) {
+                pending.interim_bytes += before.bytes;
+                out.recycle(before);
+            }
+            return false;
+        }
         if pending.more_replies > 0 {
             pending.more_replies -= 1;
             pending.interim_bytes += response.bytes;
@@ -191,9 +240,13 @@ impl SmtpParser {
     pub(super) fn find_pair(&mut self, position: u64, out: &mut Outbox) {
         let asked = |pending: &Pending| pending.acknowledged == Some(position);
         let Some(index) = self.pending.iter().position(asked) else { return };
-        for mut given_up in self.pending.drain(..index) {
-            if let Some(request) = given_up.request.take() {
+        let given_up: Vec<Pending> = self.pending.drain(..index).collect();
+        for pending in given_up {
+            if let Some(request) = pending.request {
                 out.push(request);
+            }
+            if let Some(response) = pending.early {
+                self.unpaired(response, out);
             }
         }
         self.uncertain = false;
