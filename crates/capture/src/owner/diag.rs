@@ -61,9 +61,8 @@ impl Diag {
         Ok(Diag { socket, sequence: 0, buffer: vec![0; 64 << 10] })
     }
 
-    /// Every TCP socket that a process may hold.
-    pub(super) fn dump(&mut self) -> io::Result<Vec<Socket>> {
-        let mut found = Vec::new();
+    /// Gives every TCP socket that a process may hold to `each`.
+    pub(super) fn dump(&mut self, mut each: impl FnMut(Socket)) -> io::Result<()> {
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.sequence = self.sequence.wrapping_add(1);
             let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
@@ -72,12 +71,12 @@ impl Diag {
             while !done {
                 self.receive(|sequence, socket| match socket {
                     _ if sequence != asked => {}
-                    Some(socket) => found.push(socket),
+                    Some(socket) => each(socket),
                     None => done = true,
                 })?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Looks up each end by its exact tuple; none where there is no such socket.
@@ -249,7 +248,8 @@ mod tests {
             assert_eq!((found[2].unwrap().local, found[2].unwrap().remote), (two, one));
             assert_eq!(found[3].unwrap().state, LISTEN);
 
-            let all = diag.dump().unwrap();
+            let mut all = Vec::new();
+            diag.dump(|socket| all.push(socket)).unwrap();
             for exact in [found[0], found[2]] {
                 assert!(all.contains(&exact.unwrap()));
             }

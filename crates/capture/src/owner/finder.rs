@@ -97,11 +97,19 @@ impl Finder {
 
     /// Tells of the connections that there are already, and who holds them.
     fn tell_existing(&mut self) {
-        let Ok(sockets) = self.diag.dump() else { return };
-        let is_open = |socket: &&Socket| matches!(socket.state, ESTABLISHED | CLOSE_WAIT);
-        // Who listens will be asked for: it is looked for now, and then looked at first.
-        let inodes = sockets.iter().map(|socket| socket.inode).filter(|inode| *inode > 0).collect();
-        let sockets: Vec<Socket> = sockets.iter().filter(is_open).copied().collect();
+        let (mut sockets, mut inodes) = (Vec::new(), HashSet::new());
+        let dumped = self.diag.dump(|socket| {
+            // Who listens will be asked for: it is looked for now, and then looked at first.
+            if socket.inode > 0 {
+                inodes.insert(socket.inode);
+            }
+            if matches!(socket.state, ESTABLISHED | CLOSE_WAIT) {
+                sockets.push(socket);
+            }
+        });
+        if dumped.is_err() {
+            return;
+        }
         let holders = self.processes.holders(&inodes);
         for socket in sockets {
             let tuple = Tuple::new(socket.local, socket.remote, self.namespace);
@@ -171,22 +179,25 @@ impl Finder {
             };
             return self.diag.find(&due.iter().map(query).collect::<Vec<_>>());
         }
-        let mut connected: HashMap<(Endpoint, Endpoint), Socket> = HashMap::new();
+        // Of all there are only those that are looked for: a busy host has very many.
+        let ends = |open: &Open| (open.tuple.source, open.tuple.destination);
+        let mut connected: HashMap<(Endpoint, Endpoint), Option<Socket>> =
+            due.iter().map(|open| (ends(open), None)).collect();
         let mut listening: HashMap<u16, Vec<Socket>> = HashMap::new();
-        for socket in self.diag.dump()? {
+        self.diag.dump(|socket| {
             if socket.state == LISTEN {
                 listening.entry(socket.local.port()).or_default().push(socket);
-            } else {
-                connected.insert((socket.local, socket.remote), socket);
+            } else if let Some(found) = connected.get_mut(&(socket.local, socket.remote)) {
+                *found = Some(socket);
             }
-        }
+        })?;
         let listener = |local: Endpoint| {
             let all = listening.get(&local.port())?;
             let unspecified = |socket: &&Socket| socket.local.ip().is_some_and(|ip| ip.is_unspecified());
             all.iter().find(|socket| socket.local == local).or_else(|| all.iter().find(unspecified)).copied()
         };
-        let ends = due.iter().map(|open| (open.tuple.source, open.tuple.destination));
-        Ok(ends.map(|ends| connected.get(&ends).copied().or_else(|| listener(ends.0))).collect())
+        let found = |open| connected.get(&ends(open)).copied().flatten().or_else(|| listener(open.tuple.source));
+        Ok(due.iter().map(found).collect())
     }
 
     /// The process that holds a socket. Of several the youngest: a server that forks for each
