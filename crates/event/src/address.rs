@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// [`What::Name`]: crate::What::Name
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// An IPv6 address (IPv4 in its mapped form), or the Unix socket's identity in the low half.
-    address: u128,
+    /// An IPv6 address (IPv4 in its mapped form), or the Unix socket's identity in the low half: first the
+    /// high half, then the low one. Not one number, whose alignment would make an endpoint a third larger.
+    address: [u64; 2],
     port: u16,
     unix: bool,
 }
@@ -24,12 +25,12 @@ impl Endpoint {
             IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
             IpAddr::V6(ip) => u128::from(ip),
         };
-        Endpoint { address, port, unix: false }
+        Endpoint { address: [(address >> 64) as u64, address as u64], port, unix: false }
     }
 
     /// One end of a Unix socket pair, by the identity that the kernel gives the socket.
     pub fn unix(identity: u64) -> Endpoint {
-        Endpoint { address: u128::from(identity), port: 0, unix: true }
+        Endpoint { address: [0, identity], port: 0, unix: true }
     }
 
     /// The address, IPv4 where it is one or maps one; none for a Unix socket.
@@ -37,7 +38,8 @@ impl Endpoint {
         if self.unix {
             return None;
         }
-        let ip = Ipv6Addr::from(self.address);
+        let [high, low] = self.address;
+        let ip = Ipv6Addr::from(u128::from(high) << 64 | u128::from(low));
         Some(match ip.to_ipv4_mapped() {
             Some(ip) => IpAddr::V4(ip),
             None => IpAddr::V6(ip),
@@ -56,13 +58,13 @@ impl Endpoint {
 
     /// The kernel's identity of a Unix socket.
     pub fn unix_identity(&self) -> Option<u64> {
-        self.unix.then_some(self.address as u64)
+        self.unix.then(|| self.address[1])
     }
 
     /// A number that two different endpoints hardly ever share, for tables; nothing lasting.
     pub fn mixed(&self) -> u64 {
-        let low = self.address as u64 ^ (u64::from(self.port) << 40) ^ (u64::from(self.unix) << 39);
-        let high = (self.address >> 64) as u64;
+        let [high, low] = self.address;
+        let low = low ^ (u64::from(self.port) << 40) ^ (u64::from(self.unix) << 39);
         let product = u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from((high ^ 0xd6e8_feb8_6659_fd93) | 1);
         let folded = (product >> 64) as u64 ^ product as u64;
         folded.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (folded >> 29)
@@ -73,11 +75,12 @@ impl Endpoint {
     #[inline]
     pub fn is_local(&self) -> bool {
         // On the bits, as this is asked twice a packet: 127.0.0.0/8, 169.254.0.0/16, ::1, fe80::/10.
-        let local = if self.address >> 32 == 0xffff {
-            let ip = self.address as u32;
+        let [high, low] = self.address;
+        let local = if high == 0 && low >> 32 == 0xffff {
+            let ip = low as u32;
             ip >> 24 == 127 || ip >> 16 == 0xa9fe
         } else {
-            self.address == 1 || self.address >> 118 == 0x3fa
+            high == 0 && low == 1 || high >> 54 == 0x3fa
         };
         local && !self.unix
     }
@@ -87,8 +90,9 @@ impl Endpoint {
 impl Hash for Endpoint {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.address as u64);
-        state.write_u64((self.address >> 64) as u64);
+        let [high, low] = self.address;
+        state.write_u64(low);
+        state.write_u64(high);
         state.write_u32(u32::from(self.port) | u32::from(self.unix) << 16);
     }
 }
@@ -105,7 +109,7 @@ impl fmt::Display for Endpoint {
         match self.ip() {
             Some(IpAddr::V4(ip)) => write!(to, "{ip}:{}", self.port),
             Some(IpAddr::V6(ip)) => write!(to, "[{ip}]:{}", self.port),
-            None => write!(to, "unix:{}", self.address),
+            None => write!(to, "unix:{}", self.address[1]),
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Socket {
     pub(super) owner: Option<Arc<Process>>,
     /// Bits of [`facts`].
     pub(super) flags: u8,
-    /// For a Unix socket.
-    pub(super) unix: Option<End>,
+    /// For a Unix socket. Apart, as most are none.
+    pub(super) unix: Option<Box<End>>,
     /// Whether the end of what it sent, and of what it received, was told.
     pub(super) ended: [bool; 2],
     /// When it was last used, in ticks of the table.
@@ -93,7 +93,7 @@ impl Sockets {
         let (unix, ends) = if facts.family == AF_UNIX {
             let born = facts.flags & facts::BORN != 0;
             let (end, ends) = self.pairs.meet(facts.id, born, words(facts.local), words(facts.remote));
-            (Some(end), ends)
+            (Some(Box::new(end)), ends)
         } else {
             (
                 None,
