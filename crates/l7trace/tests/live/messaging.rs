@@ -1,5 +1,5 @@
-//! MQTT, AMQP and SMTP with brokers and clients that nobody here wrote: each client prints what must
-//! be told of it, row by row, and every source must tell that and nothing else.
+//! gRPC, WebSocket, MQTT, AMQP and SMTP with servers and clients that nobody here wrote: each client
+//! prints what must be told of it, row by row, and every source must tell that and nothing else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -136,7 +136,7 @@ impl RabbitMq {
     fn start(namespace: &TestNamespace, program: &Path, folder: &Path) -> RabbitMq {
         let path = |name: &str| folder.join(name).display().to_string();
         fs::write(path("rabbitmq.conf"), "listeners.tcp.1 = 127.0.0.1:5672\n").expect("it can be written");
-        fs::write(path("plugins"), "[].").expect("it can be written");
+        fs::write(path("plugins"), "[rabbitmq_amqp1_0].").expect("it can be written");
         fs::write(path("environment"), "").expect("it can be written");
         let mut command = namespace.command(&program.display().to_string());
         command.env("HOME", folder).env("RABBITMQ_NODENAME", "test@localhost").env("ERL_EPMD_ADDRESS", "127.0.0.1");
@@ -190,6 +190,9 @@ fn amqp_through_rabbitmq() {
     let _broker = RabbitMq::start(&namespace, &program, &folder.0);
     assert!(listens(&namespace, 5672, Duration::from_secs(60)), "RabbitMQ does not listen");
     check(&namespace, "amqp", include_str!("messaging/amqp.py"));
+    if has(&[], &["proton"]) {
+        check(&namespace, "amqp", include_str!("messaging/amqp_1_0.py"));
+    }
 }
 
 #[test]
@@ -199,4 +202,31 @@ fn smtp_with_aiosmtpd() {
     }
     let Some(namespace) = TestNamespace::create() else { return };
     check(&namespace, "smtp", include_str!("messaging/smtp.py"));
+}
+
+#[test]
+fn smtp_through_postfix() {
+    if !has(&["python3", "postfix", "openssl"], &[]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check(&namespace, "smtp", include_str!("messaging/postfix.py"));
+}
+
+#[test]
+fn grpc_with_grpcio() {
+    if !has(&["python3"], &["grpc"]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check(&namespace, "grpc", include_str!("messaging/rpc.py"));
+}
+
+#[test]
+fn websocket_with_websockets() {
+    if !has(&["python3"], &["websockets"]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check(&namespace, "websocket", include_str!("messaging/websocket.py"));
 }

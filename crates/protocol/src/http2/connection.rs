@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Everything up to here in this direction was seen, or is known to be missing.
-    pub(super) fn reach(&mut self, direction: Direction, position: u64, at: Timestamp, out: &mut Outbox) {
+    pub(super) fn reach(&mut self, direction: Direction, position: u64, out: &mut Outbox) {
         self.reached[direction.index()] = position;
         while let Some((needed, id)) = self.unasked.front().copied() {
             if needed > self.reached[0] {
@@ -147,6 +147,10 @@ impl Connection {
                 self.close(id, &Over::Ended, out);
             }
         }
+    }
+
+    /// It is this late.
+    pub(super) fn pass(&mut self, at: Timestamp, out: &mut Outbox) {
         while let Some((since, id)) = self.lingering.front().copied() {
             if at.since(since) < LINGER {
                 break;

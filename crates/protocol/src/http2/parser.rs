@@ -68,7 +68,9 @@ impl Http2Parser {
                 self.skip(direction, remaining - taken as u64);
                 taken > 0
             }
-            State::Seek { since, resumed, expected } => self.seek(direction, (since, resumed), expected, false, window),
+            State::Seek { since, resumed, expected } => {
+                self.seek(direction, (since, resumed), expected, false, window, out)
+            }
         }
     }
 
@@ -110,9 +112,9 @@ impl Http2Parser {
         mut expected: bool,
         at_end: bool,
         window: &mut Window<'_>,
+        out: &mut Outbox,
     ) -> bool {
-        let connection = &self.connection;
-        let limit = connection.max_frame(direction).unwrap_or(GUESS_LIMIT).min(GUESS_LIMIT);
+        let limit = self.connection.max_frame(direction).unwrap_or(GUESS_LIMIT).min(GUESS_LIMIT);
         let verdict = loop {
             let bytes = window.bytes();
             if bytes.is_empty() {
@@ -127,6 +129,9 @@ impl Http2Parser {
                     break Verdict::More;
                 }
             }
+            // Which streams are open is a matter of what was read, not of how it is cut.
+            self.connection.reach(direction, window.position(), out);
+            let connection = &self.connection;
             let known = Known {
                 direction,
                 limit,
@@ -164,7 +169,7 @@ impl Http2Parser {
         let Some(header) = FrameHeader::parse(window.bytes()) else { return false };
         let first = window.mark(window.position());
         // What the server said before this frame was sent is no answer to it.
-        self.connection.reach(direction, first.position, first.at, out);
+        self.connection.reach(direction, first.position, out);
         if !self.is_acceptable(direction, &header) {
             return self.derail(direction, window, out);
         }
@@ -552,7 +557,7 @@ impl Http2Parser {
             let start = feed.start();
             let mut rest = crate::Feed::default();
             let mut window = rest.open(&bytes, start, at, None);
-            if self.seek(direction, (since, resumed), expected, true, &mut window) {
+            if self.seek(direction, (since, resumed), expected, true, &mut window, out) {
                 while !self.withdrawn && self.step(direction, &mut window, out) {}
             }
             feed = crate::Feed::default();
@@ -573,6 +578,7 @@ impl Parser for Http2Parser {
         if self.withdrawn || self.readers[direction.index()].ended {
             return;
         }
+        self.connection.pass(at, out);
         let end = match input {
             Input::Bytes(bytes) => {
                 let mut feed = std::mem::take(&mut self.readers[direction.index()].feed);
@@ -594,7 +600,7 @@ impl Parser for Http2Parser {
             }
         };
         if !self.withdrawn {
-            self.connection.reach(direction, end, at, out);
+            self.connection.reach(direction, end, out);
         }
     }
 

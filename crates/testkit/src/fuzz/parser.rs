@@ -10,7 +10,7 @@ const MOST_HELD: usize = 64 << 20;
 
 /// Parsers that find their way back, after what is not their protocol, only where chunks begin: there
 /// cuts make a difference.
-const RESUME_AT_CHUNKS: &[&str] = &["http2", "websocket", "mqtt"];
+const RESUME_AT_CHUNKS: &[&str] = &["websocket", "mqtt"];
 
 /// Reads `data` as a script (who speaks, how much, gaps, ends) for the parser of `name`; asserts
 /// that it holds little, and that a script without gaps gives the same however it is cut (but for
