@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -220,6 +221,44 @@ fn grpc_with_grpcio() {
     }
     let Some(namespace) = TestNamespace::create() else { return };
     check(&namespace, "grpc", include_str!("messaging/rpc.py"));
+}
+
+/// What a channel's headers said before tracing is unknown, what they say anew is known, and nothing is guessed.
+#[test]
+fn grpc_on_a_channel_older_than_the_tracer() {
+    if !has(&["python3"], &["grpc"]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    let mut command = namespace.command(PYTHON);
+    command.args(["-c", include_str!("messaging/rpc_late.py")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut party = command.stderr(Stdio::null()).spawn().expect("python3 can be started");
+    let mut ready = String::new();
+    let said = BufReader::new(party.stdout.take().expect("it has a pipe")).read_line(&mut ready);
+    assert!(said.is_ok_and(|length| length > 0), "the client failed");
+    let tracers: Vec<(&Mode, Tracer)> =
+        MODES.iter().map(|mode| (mode, Tracer::start(&namespace, mode, &["--protocol", "grpc"]))).collect();
+    let told_to = party.stdin.take().expect("it has a pipe").write_all(b"go\n");
+    assert!(told_to.is_ok() && party.wait().expect("it can be waited for").success(), "the client failed");
+    for (mode, traced) in tracers.into_iter().map(|(mode, tracer)| (mode, tracer.stop())) {
+        let mut report = Report::new(mode.name);
+        ended_well(&mut report, &traced);
+        let calls = |resource: &Value, word: &str| {
+            let said = Value::from([Value::from("said"), Value::from(word)].to_vec());
+            let unknown = Value::from("unknown: table entry from before tracing");
+            let has = |list: &Value, item: &Value| list.as_array().is_some_and(|list| list.contains(item));
+            let fits = |line: &&Value| {
+                line["resource"] == *resource
+                    && has(&line["request"]["headers"], &said)
+                    && has(&line["request"]["notes"], &unknown)
+            };
+            traced.exchanges().filter(fits).count()
+        };
+        report.equal("calls whose path is unknown", calls(&Value::Null, "before"), 5);
+        report.equal("calls whose path is known", calls(&Value::from("/test.Every/New"), "after"), 5);
+        report.equal("calls in all", traced.exchanges().count(), 10);
+        report.finish();
+    }
 }
 
 #[test]
