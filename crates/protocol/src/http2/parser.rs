@@ -1,13 +1,16 @@
 //! Frames read in order, from bytes, gaps and ends.
 
-use l7trace_event::{Cause, Direction, Timestamp};
+mod blocks;
+mod holes;
 
-use super::connection::{Block, Connection, Place};
+use l7trace_event::Direction;
+
+use super::connection::{Connection, Place};
 use super::frame::{self, FrameHeader, HEADER_LENGTH, PREFACE};
-use super::reader::{Assembly, Data, Reader, State};
+use super::reader::{Data, Reader, State};
 use super::recognise::GUESS_LIMIT;
 use super::resync::{self, Known, Verdict};
-use crate::{Attribute, Chunk, End, Input, Mark, Outbox, Parser, Start, Window};
+use crate::{Attribute, Chunk, Input, Mark, Outbox, Parser, Start, Window};
 
 /// Reads one connection.
 pub(super) struct Http2Parser {
@@ -309,35 +312,6 @@ impl Http2Parser {
         }
     }
 
-    /// A frame that is too long to be held.
-    fn overlong(
-        &mut self,
-        direction: Direction,
-        header: &FrameHeader,
-        first: Mark,
-        window: &mut Window<'_>,
-        out: &mut Outbox,
-    ) {
-        self.count(direction, header);
-        if header.carries_headers() {
-            self.give_up_assembly(direction, 0, out);
-            self.connection.learn(direction, &[], false);
-            if header.kind == frame::HEADERS {
-                let place = Place {
-                    first,
-                    last: first,
-                    acknowledged: window.acknowledged_at(first.position),
-                    bytes: header.whole_length() as u64,
-                };
-                let end_stream = header.has(frame::END_STREAM);
-                let block = Block { stream: header.stream, end_stream, promised: None, lost: Some(0), place };
-                self.connection.block(direction, block, &[], out);
-            }
-        }
-        window.consume(HEADER_LENGTH);
-        self.skip(direction, header.length.into());
-    }
-
     /// What a frame other than DATA says.
     fn meaning(&mut self, direction: Direction, header: &FrameHeader, payload: &[u8], place: Place, out: &mut Outbox) {
         match header.kind {
@@ -355,220 +329,6 @@ impl Http2Parser {
             }
             _ => {}
         }
-    }
-
-    /// HEADERS and PUSH_PROMISE; `lost` of their last bytes were not seen.
-    fn headers(
-        &mut self,
-        direction: Direction,
-        header: &FrameHeader,
-        payload: &[u8],
-        place: Place,
-        lost: Option<u64>,
-        out: &mut Outbox,
-    ) {
-        let block = match lost {
-            None => frame::unpadded(header, payload).and_then(|range| payload.get(range)),
-            // The padding is at the end, and so it is what was lost first of all.
-            Some(_) => payload.get(usize::from(header.has(frame::PADDED))..),
-        };
-        let is_promise = header.kind == frame::PUSH_PROMISE;
-        let skipped = if is_promise {
-            4
-        } else if header.has(frame::WITH_PRIORITY) {
-            5
-        } else {
-            0
-        };
-        let promised =
-            block.filter(|_| is_promise).and_then(|block| frame::number(block, 0)).map(|id| id & 0x7fff_ffff);
-        let fragment = block.and_then(|block| block.get(skipped..));
-        let (Some(fragment), true) = (fragment, is_promise == promised.is_some()) else {
-            return self.connection.learn(direction, &[], false);
-        };
-        if header.has(frame::END_HEADERS) || lost.is_some() {
-            let end_stream = header.kind == frame::HEADERS && header.has(frame::END_STREAM);
-            let block = Block { stream: header.stream, end_stream, promised, lost, place };
-            self.connection.block(direction, block, fragment, out);
-            return;
-        }
-        self.readers[direction.index()].assembly =
-            Some(Box::new(Assembly { header: *header, promised, fragment: fragment.to_vec(), place, overlong: false }));
-    }
-
-    fn continuation(
-        &mut self,
-        direction: Direction,
-        header: &FrameHeader,
-        payload: &[u8],
-        place: Place,
-        out: &mut Outbox,
-    ) {
-        let limit = self.head_limit.max(frame::DEFAULT_MAX_FRAME as usize);
-        let reader = &mut self.readers[direction.index()];
-        let Some(assembly) = reader.assembly.as_mut().filter(|assembly| assembly.header.stream == header.stream) else {
-            // The block's beginning was not seen.
-            self.give_up_assembly(direction, 0, out);
-            return self.connection.learn(direction, &[], false);
-        };
-        assembly.overlong |= assembly.fragment.len() + payload.len() > limit;
-        if !assembly.overlong {
-            assembly.fragment.extend_from_slice(payload);
-        }
-        assembly.place.bytes += place.bytes;
-        assembly.place.last = place.last;
-        if header.has(frame::END_HEADERS) {
-            let lost = assembly.overlong.then_some(0);
-            self.end_assembly(direction, lost, out);
-        }
-    }
-
-    /// A block that will not be seen whole is decoded as far as it goes.
-    fn give_up_assembly(&mut self, direction: Direction, lost: u64, out: &mut Outbox) {
-        self.end_assembly(direction, Some(lost), out);
-    }
-
-    fn end_assembly(&mut self, direction: Direction, lost: Option<u64>, out: &mut Outbox) {
-        let Some(assembly) = self.readers[direction.index()].assembly.take() else { return };
-        let block = Block {
-            stream: assembly.header.stream,
-            end_stream: assembly.header.kind == frame::HEADERS && assembly.header.has(frame::END_STREAM),
-            promised: assembly.promised,
-            lost,
-            place: assembly.place,
-        };
-        self.connection.block(direction, block, &assembly.fragment, out);
-    }
-
-    /// Bytes went by unseen.
-    fn gap(&mut self, direction: Direction, position: u64, length: u64, cause: Cause, at: Timestamp, out: &mut Outbox) {
-        let (mut position, mut length) = (position, length);
-        while length > 0 {
-            let reader = &mut self.readers[direction.index()];
-            let taken = match reader.state {
-                State::Data(data) => self.data_gap(direction, data, position, length, cause, at, out),
-                State::Skip { remaining } => {
-                    let taken = length.min(remaining);
-                    self.skip(direction, remaining - taken);
-                    taken
-                }
-                State::Frame => match FrameHeader::parse(reader.feed.bytes()) {
-                    Some(header) if header.whole_length() > reader.feed.held() => {
-                        self.frame_gap(direction, &header, position, length, at, out)
-                    }
-                    Some(_) => {
-                        self.lose(direction, position, out);
-                        0
-                    }
-                    None => {
-                        let since = position - reader.feed.held() as u64;
-                        self.lose(direction, since, out);
-                        0
-                    }
-                },
-                State::Start => {
-                    let since = position - reader.feed.held() as u64;
-                    self.lose(direction, since, out);
-                    0
-                }
-                State::Seek { since, .. } => {
-                    reader.state = State::Seek { since, resumed: position + length, expected: false };
-                    length
-                }
-            };
-            position += taken;
-            length -= taken;
-        }
-        // What was held before the gap is dealt with.
-        self.readers[direction.index()].feed.clear(position);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a gap is a place, an extent and a cause")]
-    fn data_gap(
-        &mut self,
-        direction: Direction,
-        mut data: Data,
-        position: u64,
-        length: u64,
-        cause: Cause,
-        at: Timestamp,
-        out: &mut Outbox,
-    ) -> u64 {
-        let taken = length.min(data.remaining);
-        if data.unread_padding {
-            data.unread_padding = false;
-            if data.live {
-                self.connection.padding_unknown(direction, data.stream);
-            }
-        }
-        let body = taken.min(data.body());
-        data.remaining -= taken;
-        data.padding = data.padding.min(data.remaining);
-        let last = Mark { position: position + taken, at };
-        if data.live {
-            self.connection.data_missing(direction, data.stream, body, taken - body, cause, last, out);
-        }
-        self.go_on(direction, data, last, out);
-        taken
-    }
-
-    /// A frame other than DATA, of which the header was seen, lost its end.
-    fn frame_gap(
-        &mut self,
-        direction: Direction,
-        header: &FrameHeader,
-        position: u64,
-        length: u64,
-        at: Timestamp,
-        out: &mut Outbox,
-    ) -> u64 {
-        let feed = std::mem::take(&mut self.readers[direction.index()].feed);
-        let seen = feed.bytes().get(HEADER_LENGTH..).unwrap_or_default();
-        let missing = u64::from(header.length).saturating_sub(seen.len() as u64);
-        let taken = length.min(missing);
-        let first = Mark { position: feed.start(), at: feed.time_of(feed.start()) };
-        let last = Mark { position: position + taken, at };
-        let place = Place { first, last, acknowledged: None, bytes: header.whole_length() as u64 };
-        if header.is_lawful() {
-            match header.kind {
-                frame::HEADERS | frame::PUSH_PROMISE => {
-                    self.headers(direction, header, seen, place, Some(taken), out);
-                }
-                frame::CONTINUATION => self.give_up_assembly(direction, taken, out),
-                frame::RST_STREAM => self.connection.reset(direction, header.stream, u32::MAX, last, out),
-                _ => {}
-            }
-        }
-        if header.carries_headers() {
-            self.connection.learn(direction, &[], false);
-        }
-        self.count(direction, header);
-        self.skip(direction, missing - taken);
-        taken
-    }
-
-    fn end(&mut self, direction: Direction, end: End, at: Timestamp, out: &mut Outbox) {
-        let mut feed = std::mem::take(&mut self.readers[direction.index()].feed);
-        if let State::Seek { since, resumed, expected } = self.readers[direction.index()].state
-            && feed.held() > 0
-        {
-            // What was not certain enough while more could come may be so now.
-            let bytes = feed.bytes().to_vec();
-            let start = feed.start();
-            let mut rest = crate::Feed::default();
-            let mut window = rest.open(&bytes, start, at, None);
-            if self.seek(direction, (since, resumed), expected, true, &mut window, out) {
-                while !self.withdrawn && self.step(direction, &mut window, out) {}
-            }
-            feed = crate::Feed::default();
-        }
-        drop(feed);
-        if self.withdrawn {
-            return;
-        }
-        self.give_up_assembly(direction, 0, out);
-        self.readers[direction.index()].ended = true;
-        self.connection.end(direction, end, out);
     }
 }
 
