@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::tools;
 
+mod goals;
 mod kernel;
 mod live;
 mod load;
@@ -226,7 +227,7 @@ fn finish(bench: &Bench, before: Option<&Results>, whole: bool) -> anyhow::Resul
     if let Some(copy) = &bench.options.save {
         bench.results.write(copy)?;
     }
-    print!("{}", report::goals(&bench.results));
+    print!("{}", goals::text(&bench.results));
     if let Some(before) = before {
         bench.results.compare(before);
     }
