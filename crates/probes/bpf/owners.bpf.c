@@ -71,16 +71,15 @@ static __always_inline void tell(struct sock *sk, const struct owner *owner)
 	submit(record, sizeof(*record));
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+static __always_inline void state_changed(struct sock *sk, int from, int to)
 {
 	__u64 key = (__u64)sk;
 	struct owner owner, *asked;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
-		return 0;
+		return;
 	if (network_namespace && sk->__sk_common.skc_net.net->ns.inum != network_namespace)
-		return 0;
+		return;
 	if (to == TCP_SYN_SENT) {
 		/* Its port is chosen a little later. */
 		if (describe(&owner))
@@ -88,7 +87,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	} else if (from == TCP_SYN_SENT) {
 		asked = bpf_map_lookup_elem(&asking, &key);
 		if (!asked)
-			return 0;
+			return;
 		if (to == TCP_ESTABLISHED)
 			tell(sk, asked);
 		bpf_map_delete_elem(&asking, &key);
@@ -97,6 +96,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 		if (describe(&owner))
 			tell(sk, &owner);
 	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+{
+	UNPREEMPTED(state_changed(sk, from, to));
 	return 0;
 }
 
