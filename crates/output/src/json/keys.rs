@@ -46,9 +46,23 @@ static RESERVED: [&str; 39] = [
     "witnesses",
 ];
 
-/// Whether the contract has this key.
+/// By first byte: the lengths of the contract's keys that begin with it, a bit each.
+static LENGTHS: [u32; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < RESERVED.len() {
+        let key = RESERVED[at].as_bytes();
+        lengths[key[0] as usize] |= 1 << key.len();
+        at += 1;
+    }
+    lengths
+};
+
+/// Whether the contract has this key. Nearly all that are asked for are told apart by their length.
 pub(super) fn is_reserved(key: &str) -> bool {
-    RESERVED.binary_search(&key).is_ok()
+    let first = key.as_bytes().first().copied().unwrap_or_default();
+    let may_be = key.len() < 32 && LENGTHS[usize::from(first)] >> key.len() & 1 != 0;
+    may_be && RESERVED.binary_search(&key).is_ok()
 }
 
 /// Finds a key for each name: the name itself, with `#2`, `#3`, … behind it where that is taken.

@@ -106,11 +106,17 @@ fn are_plain<'a>(members: impl Iterator<Item = (&'a str, &'a Value)> + Clone) ->
     let mut count = 0;
     while let Some((name, value)) = rest.next() {
         count += 1;
-        if count > FEW || may_need_base64(value) || rest.clone().any(|(other, _)| other == name) {
+        if count > FEW || may_need_base64(value) || rest.clone().any(|(other, _)| same(other, name)) {
             return false;
         }
     }
     true
+}
+
+/// Whether two names are one: mostly their lengths or their ends tell.
+#[inline]
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.as_bytes().last() == other.as_bytes().last() && one == other
 }
 
 #[inline]

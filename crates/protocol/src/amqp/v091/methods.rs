@@ -90,6 +90,7 @@ const BINDING: &[(&str, Type)] = &[
     ("arguments", Table),
 ];
 
+/// In the order of their numbers.
 #[rustfmt::skip]
 pub(super) static METHODS: &[Method] = &[
     method(10, 10, "connection.start", Server, Asks, &[("version_major", Octet), ("version_minor", Octet), ("server_properties", Table), ("mechanisms", LongString), ("locales", LongString)]),
@@ -164,7 +165,9 @@ pub(super) struct Arguments(pub(super) Vec<(&'static str, Value)>);
 
 impl Arguments {
     pub(super) fn find(&self, wanted: &str) -> Option<&Value> {
-        self.0.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+        // Mostly their lengths or their ends tell names apart.
+        let is_it = |name: &str| name.len() == wanted.len() && name.as_bytes().last() == wanted.as_bytes().last();
+        self.0.iter().find(|(name, _)| is_it(name) && *name == wanted).map(|(_, value)| value)
     }
 
     pub(super) fn text(&self, wanted: &str) -> Option<&str> {
@@ -195,7 +198,8 @@ impl Method {
     }
 
     pub(super) fn numbered(class: u16, id: u16) -> Option<&'static Method> {
-        METHODS.iter().find(|method| method.class == class && method.id == id)
+        let at = METHODS.binary_search_by_key(&(class, id), |method| (method.class, method.id)).ok()?;
+        METHODS.get(at)
     }
 
     /// Its arguments, where the payload holds them all and nothing more.
@@ -244,5 +248,18 @@ impl Method {
             arguments.push((*key, value));
         }
         cursor.is_empty().then_some(Arguments(arguments))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_found_by_its_number() {
+        for method in METHODS {
+            assert_eq!(Method::numbered(method.class, method.id).map(|found| found.name), Some(method.name));
+        }
+        assert!(Method::numbered(60, 81).is_none());
     }
 }
