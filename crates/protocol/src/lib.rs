@@ -51,7 +51,11 @@ pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
     REGISTRY.iter().copied().find(|protocol| protocol.name() == name)
 }
 
-/// Every name that can stand in an exchange's `protocol`: what `--protocol` takes.
+/// Every name that can stand in an exchange's `protocol`, each once: what `--protocol` takes.
 pub fn spoken_names() -> impl Iterator<Item = &'static str> {
-    REGISTRY.iter().flat_map(|protocol| protocol.speaks().iter().copied())
+    let names = |protocols: &'static [&'static dyn Protocol]| protocols.iter().flat_map(|protocol| protocol.speaks());
+    names(REGISTRY)
+        .enumerate()
+        .filter(move |(at, name)| !names(REGISTRY).take(*at).any(|earlier| earlier == *name))
+        .map(|(_, name)| *name)
 }

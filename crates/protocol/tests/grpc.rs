@@ -175,7 +175,7 @@ fn a_cancelled_call_has_no_status() {
 }
 
 #[test]
-fn grpc_web_stays_what_carries_it() {
+fn grpc_web_is_a_call() {
     let trailers = b"grpc-status: 7\r\ngrpc-message: no%20way\r\n";
     let body =
         [grpc_message(false, b"\x08\x01"), vec![0x80, 0, 0, 0, trailers.len() as u8], trailers.to_vec()].concat();
@@ -192,9 +192,9 @@ fn grpc_web_stays_what_carries_it() {
                 server(data(1, true, body)),
             ]),
             &[
-                "http2 c>s request 0/1 op=POST res=/p.S/M",
-                "http2 s>c response 0/1 op=- res=- st=200 | failed=true | messages={count: 1, bytes: 2 \
-                 | grpc_message=\"no way\" | facts=[stream=1; grpc_status=\"PERMISSION_DENIED\"]",
+                "grpc c>s request 0/1 op=call res=/p.S/M",
+                "grpc s>c response 0/1 op=- res=- st=PERMISSION_DENIED | failed=true | messages={count: 1, bytes: 2 \
+                 | grpc_message=\"no way\" | facts=[stream=1; http_status=\"200\"]",
             ],
         );
     }
@@ -283,14 +283,14 @@ fn grpc_web_over_http_1() {
             .chain(close())
             .collect::<Vec<_>>(),
             &[
-                "http1 c>s request 0/0 op=POST res=/p.S/M | timeout_ns=2000000000 | messages={count: 1, bytes: 18, \
+                "grpc c>s request 0/0 op=call res=/p.S/M | timeout_ns=2000000000 | messages={count: 1, bytes: 18, \
                  | body: {1: \"hi\", 2: 300, 3: {1: \"in\"}, 4: [1, 150]}, guessed: true}",
-                "http1 s>c response 0/0 op=- res=- st=200 | failed=true | messages={count: 2, bytes: 4 \
-                 | body: {1: 2} | grpc_message=\"no such\" | grpc_status=\"NOT_FOUND\"",
+                "grpc s>c response 0/0 op=- res=- st=NOT_FOUND | failed=true | messages={count: 2, bytes: 4 \
+                 | body: {1: 2} | grpc_message=\"no such\" | http_status=\"200\"",
             ],
         );
     }
-    // Trailers only, and something else of that name.
+    // Trailers only, a proxy's answer, and something else of that name.
     check(
         http1,
         &Settings::default(),
@@ -299,6 +299,8 @@ fn grpc_web_over_http_1() {
             server(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n",
             ),
+            client("POST /p.S/M HTTP/1.1\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\n\r\n"),
+            server("HTTP/1.1 502 No\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nno"),
             client("GET / HTTP/1.1\r\n\r\n"),
             server("HTTP/1.1 415 No\r\nContent-Type: application/grpc\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n"),
         ]
@@ -306,8 +308,10 @@ fn grpc_web_over_http_1() {
         .chain(close())
         .collect::<Vec<_>>(),
         &[
-            "op=POST",
-            "st=200 | failed=true | grpc_status=\"UNIMPLEMENTED\"",
+            "grpc c>s | op=call",
+            "grpc s>c | st=UNIMPLEMENTED | failed=true | http_status=\"200\"",
+            "grpc c>s | op=call",
+            "grpc s>c | st=- | failed=true | no grpc-status | http_status=\"502\"",
             "op=GET",
             "http1 s>c | st=415 | failed=false",
         ],

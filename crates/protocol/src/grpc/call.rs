@@ -38,26 +38,34 @@ pub(crate) fn is_framed_as_sent(message: &Message) -> bool {
 /// A message of an exchange with what was found in its body.
 type Side<'a> = Option<(&'a mut Message, Option<Box<Deframer>>)>;
 
-/// Sets what one message says as a half of a call, where what carries it tells its halves one by one;
-/// `method` is the call's path where the message does not say it. The path, where it is a request's.
-pub(crate) fn finish_alone(
-    message: &mut Message,
-    deframer: Option<Box<Deframer>>,
-    method: Option<&str>,
-    schema: Option<&dyn Schema>,
-    body_limit: usize,
-) -> Option<String> {
-    let framing = web_framing_of(message.header("content-type")?)?;
+/// What is known of a call beside the message that is told.
+pub(crate) struct Beside<'a> {
+    /// Whether what this answers was a call.
+    pub(crate) answers_call: bool,
+    /// The call's path, where the message does not say it.
+    pub(crate) method: Option<&'a str>,
+    pub(crate) schema: Option<&'a dyn Schema>,
+    pub(crate) body_limit: usize,
+}
+
+/// Makes one message the half of a call that it is, where what carries it tells its halves one by one.
+/// Whether it is one.
+pub(crate) fn finish_alone(message: &mut Message, deframer: Option<Box<Deframer>>, beside: &Beside<'_>) -> bool {
+    let framing = message.header("content-type").and_then(web_framing_of);
+    let Some(framing) = framing.or_else(|| beside.answers_call.then_some(Framing::Web)) else { return false };
+    message.protocol = "grpc";
     let own = path(message);
-    let reader = Reader { schema, method: own.as_deref().or(method), is_json: is_json(message), body_limit };
+    let method = own.as_deref().or(beside.method);
+    let reader = Reader { schema: beside.schema, method, is_json: is_json(message), body_limit: beside.body_limit };
     describe(message, deframer.as_deref(), &reader);
     if message.direction == Direction::ServerToClient {
         let trailers = deframer.and_then(|deframer| deframer.trailers);
-        set_status(message, framing, trailers.as_deref(), true, schema);
+        set_status(message, framing, trailers.as_deref(), true, beside.schema);
     } else {
+        message.set_operation(b"call");
         set_deadline(message);
     }
-    own
+    true
 }
 
 /// Sets what an exchange's two messages say as a gRPC call, where they are one. `answered` says
@@ -84,10 +92,8 @@ pub(crate) fn finish(
     let reader = Reader { schema, method: method.as_deref(), is_json, body_limit };
     let is_alone = request.is_none();
     if let Some((message, deframer)) = request {
-        if framing == Framing::Plain {
-            message.protocol = "grpc";
-            message.set_operation(b"call");
-        }
+        message.protocol = "grpc";
+        message.set_operation(b"call");
         if said.is_none() {
             message.note("taken for gRPC by its messages: its content type is not known");
         }
@@ -95,11 +101,9 @@ pub(crate) fn finish(
         describe(message, deframer.as_deref(), &reader);
     }
     if let Some((message, deframer)) = response {
-        if framing == Framing::Plain {
-            message.protocol = "grpc";
-            if is_alone {
-                message.set_operation(b"call");
-            }
+        message.protocol = "grpc";
+        if is_alone {
+            message.set_operation(b"call");
         }
         describe(message, deframer.as_deref(), &reader);
         let trailers = deframer.and_then(|deframer| deframer.trailers);
@@ -165,15 +169,9 @@ fn set_status(
         }
         None => {}
     }
-    match (framing, name) {
-        (Framing::Plain, name) => {
-            message.status = name.map(|name| message.put(name.as_bytes()));
-            if let Some(http_status) = http_status {
-                message.fact("http_status", http_status);
-            }
-        }
-        (Framing::Web | Framing::WebText, Some(name)) => message.fact("grpc_status", Value::Text(name)),
-        (Framing::Web | Framing::WebText, None) => {}
+    message.status = name.map(|name| message.put(name.as_bytes()));
+    if let Some(http_status) = http_status {
+        message.fact("http_status", http_status);
     }
     if let Some(text) = text.filter(|text| !text.is_empty()) {
         message.attribute("grpc_message", text);

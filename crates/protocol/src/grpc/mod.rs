@@ -1,8 +1,7 @@
 //! gRPC, on top of HTTP: the length-prefixed messages of a call, its status, and what they say.
 //!
 //! A call is recognised by its content type. What is found is set on the two HTTP messages that
-//! carry it, which become a message of protocol `grpc` by it; gRPC-Web stays what it is carried by
-//! (`http1`, `http2`), with the same attributes.
+//! carry it, which become messages of protocol `grpc` by it: gRPC-Web too, over HTTP/1 as over HTTP/2.
 
 mod call;
 mod deframer;
@@ -14,7 +13,7 @@ mod text;
 mod timeout;
 mod wire;
 
-pub(crate) use call::{finish, finish_alone, framing_of, is_framed_as_sent, web_framing_of};
+pub(crate) use call::{Beside, finish, finish_alone, framing_of, is_framed_as_sent, web_framing_of};
 pub(crate) use deframer::{Deframer, Framing};
 
 use l7trace_event::Direction;

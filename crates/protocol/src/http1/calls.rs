@@ -1,27 +1,30 @@
-//! gRPC-Web over HTTP/1: calls in the bodies of messages.
+//! gRPC-Web over HTTP/1: requests and responses that are the halves of calls.
 
 use std::sync::Arc;
 
 use super::body::Body;
 use super::parser::Http1Parser;
-use crate::grpc::{self, Deframer, Schema};
+use crate::grpc::{self, Beside, Deframer, Schema};
 use crate::{Key, Message};
 
-/// What is kept of calls beside their messages, where the types of messages are known.
-pub(super) struct Typed {
-    schema: Arc<dyn Schema>,
-    /// The paths of calls that are not yet answered: the answer's messages are of their types.
-    paths: Vec<(Key, Box<str>)>,
+/// What is kept of calls beside their messages.
+#[derive(Default)]
+pub(super) struct Calls {
+    schema: Option<Arc<dyn Schema>>,
+    /// Those that are not yet answered, with their paths where types are known: the answer's messages are of
+    /// their types.
+    open: Vec<(Key, Option<Box<str>>)>,
 }
 
-/// Calls at once, of which the paths are kept.
-const MOST_PATHS: usize = 64;
+/// Calls at once that are kept.
+const MOST_OPEN: usize = 64;
 /// The longest path that is kept.
 const LONGEST_PATH: usize = 1024;
 
-impl Typed {
-    pub(super) fn new(schema: Option<&Arc<dyn Schema>>) -> Option<Box<Typed>> {
-        schema.map(|schema| Box::new(Typed { schema: Arc::clone(schema), paths: Vec::new() }))
+impl Calls {
+    /// Without types, nothing is kept until there is a call.
+    pub(super) fn new(schema: Option<&Arc<dyn Schema>>) -> Option<Box<Calls>> {
+        schema.map(|schema| Box::new(Calls { schema: Some(Arc::clone(schema)), open: Vec::new() }))
     }
 }
 
@@ -32,27 +35,33 @@ impl Http1Parser {
         grpc::is_framed_as_sent(message).then(|| Box::new(Deframer::new(framing, self.body_limit)))
     }
 
-    /// Sets what a request says as a call.
+    /// Makes a request the call that it is.
     pub(super) fn finish_request_of_call(&mut self, message: &mut Message, body: Option<&mut Body>) {
-        let schema = self.typed.as_ref().map(|typed| &*typed.schema);
-        let path = grpc::finish_alone(message, body.and_then(Body::calls), None, schema, self.body_limit);
-        if let (Some(path), Some(typed)) = (path, &mut self.typed)
-            && typed.paths.len() < MOST_PATHS
-            && path.len() <= LONGEST_PATH
-        {
-            typed.paths.push((message.key, path.into()));
+        let schema = self.calls.as_ref().and_then(|calls| calls.schema.as_deref());
+        let beside = Beside { answers_call: false, method: None, schema, body_limit: self.body_limit };
+        if !grpc::finish_alone(message, body.and_then(Body::calls), &beside) {
+            return;
+        }
+        let calls = self.calls.get_or_insert_default();
+        if calls.open.len() < MOST_OPEN {
+            let path = message.text_of(message.resource).filter(|path| path.len() <= LONGEST_PATH);
+            let path = path.filter(|_| calls.schema.is_some()).map(|path| String::from_utf8_lossy(path).into());
+            calls.open.push((message.key, path));
         }
     }
 
-    /// Sets what a response says as the answer to a call.
+    /// Makes a response the answer to a call, where it is one.
     pub(super) fn finish_response_of_call(&mut self, message: &mut Message, body: Option<&mut Body>) {
-        let calls = body.and_then(Body::calls);
-        let Some(typed) = &mut self.typed else {
-            grpc::finish_alone(message, calls, None, None, self.body_limit);
-            return;
+        let call = self.calls.as_mut().and_then(|calls| {
+            let place = calls.open.iter().position(|(key, _)| *key == message.key)?;
+            Some(calls.open.swap_remove(place).1)
+        });
+        let beside = Beside {
+            answers_call: call.is_some(),
+            method: call.as_ref().and_then(Option::as_deref),
+            schema: self.calls.as_ref().and_then(|calls| calls.schema.as_deref()),
+            body_limit: self.body_limit,
         };
-        let place = typed.paths.iter().position(|(key, _)| *key == message.key);
-        let path = place.map(|place| typed.paths.swap_remove(place).1);
-        grpc::finish_alone(message, calls, path.as_deref(), Some(&*typed.schema), self.body_limit);
+        grpc::finish_alone(message, body.and_then(Body::calls), &beside);
     }
 }

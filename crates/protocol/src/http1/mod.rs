@@ -28,7 +28,7 @@ impl Protocol for Http1 {
     }
 
     fn speaks(&self) -> &'static [&'static str] {
-        &[HTTP1]
+        &[HTTP1, "grpc"]
     }
 
     fn recognise(&self, sample: &Sample<'_>) -> Recognition {

@@ -3,7 +3,7 @@ use std::mem::take;
 use l7trace_event::{Cause, Direction, Timestamp};
 
 use super::body::{AfterGap, Body, Progress};
-use super::calls::Typed;
+use super::calls::Calls;
 use super::pairing::{Answer, Pairing};
 use super::reader::{Reader, State, completeness_at, finish};
 use super::search::{Found, Search};
@@ -17,7 +17,7 @@ pub(super) struct Http1Parser {
     pub(super) pairing: Pairing,
     pub(super) body_limit: usize,
     /// None where no types of gRPC messages are known.
-    pub(super) typed: Option<Box<Typed>>,
+    pub(super) calls: Option<Box<Calls>>,
     pub(super) head_limit: usize,
     /// Whose answer the response is that is being read.
     pub(super) answer: Option<Answer>,
@@ -73,7 +73,7 @@ impl Http1Parser {
             readers: [Reader::default(), Reader::default()],
             pairing: Pairing::new(start.from_start == [true; 2]),
             body_limit: start.settings.body_limit,
-            typed: Typed::new(start.settings.schema.as_ref()),
+            calls: Calls::new(start.settings.schema.as_ref()),
             head_limit: start.settings.head_limit,
             answer: None,
             interim: None,
