@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use l7trace_testkit::netns::TestNamespace;
+use l7trace_testkit::netns::{Running, TestNamespace};
 use l7trace_testkit::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -232,14 +232,14 @@ fn grpc_on_a_channel_older_than_the_tracer() {
     let Some(namespace) = TestNamespace::create() else { return };
     let mut command = namespace.command(PYTHON);
     command.args(["-c", include_str!("messaging/rpc_late.py")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut party = command.stderr(Stdio::null()).spawn().expect("python3 can be started");
+    let mut party = Running(command.stderr(Stdio::null()).spawn().expect("python3 can be started"));
     let mut ready = String::new();
-    let said = BufReader::new(party.stdout.take().expect("it has a pipe")).read_line(&mut ready);
+    let said = BufReader::new(party.0.stdout.take().expect("it has a pipe")).read_line(&mut ready);
     assert!(said.is_ok_and(|length| length > 0), "the client failed");
     let tracers: Vec<(&Mode, Tracer)> =
         MODES.iter().map(|mode| (mode, Tracer::start(&namespace, mode, &["--protocol", "grpc"]))).collect();
-    let told_to = party.stdin.take().expect("it has a pipe").write_all(b"go\n");
-    assert!(told_to.is_ok() && party.wait().expect("it can be waited for").success(), "the client failed");
+    let told_to = party.0.stdin.take().expect("it has a pipe").write_all(b"go\n");
+    assert!(told_to.is_ok() && party.0.wait().expect("it can be waited for").success(), "the client failed");
     for (mode, traced) in tracers.into_iter().map(|(mode, tracer)| (mode, tracer.stop())) {
         let mut report = Report::new(mode.name);
         ended_well(&mut report, &traced);

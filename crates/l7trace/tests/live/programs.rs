@@ -38,7 +38,7 @@ fn programs() -> Vec<Program> {
         }
     }
     if skip::has_program("go") {
-        let built = std::env::temp_dir().join(format!("l7-test-party-go-{}", std::process::id()));
+        let built = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("party-go");
         let output = Command::new("go").args(["build", "-o"]).arg(&built).arg(source("party.go")).output();
         let output = output.expect("go can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

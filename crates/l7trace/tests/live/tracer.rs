@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use l7trace_testkit::netns::TestNamespace;
+use l7trace_testkit::netns::{Running, TestNamespace};
 use l7trace_testkit::schema::check_lines;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -47,7 +47,8 @@ pub(crate) static MODES: [Mode; 4] = [
 
 /// A running `l7trace trace`, attached.
 pub(crate) struct Tracer {
-    child: Child,
+    /// Ends with it: a test that fails leaves none running.
+    child: Running,
     output: JoinHandle<Vec<u8>>,
     said: Arc<Mutex<String>>,
 }
@@ -71,19 +72,15 @@ impl Tracer {
 
     /// Starts a command of which standard output is kept, and waits for its ready line.
     pub(crate) fn spawn(command: &mut Command) -> Tracer {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("l7trace can be started");
-        let mut stdout = child.stdout.take().expect("standard output is piped");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = Running(child.expect("l7trace can be started"));
+        let mut stdout = child.0.stdout.take().expect("standard output is piped");
         let output = thread::spawn(move || {
             let mut bytes = Vec::new();
             stdout.read_to_end(&mut bytes).expect("standard output can be read");
             bytes
         });
-        let stderr = child.stderr.take().expect("standard error is piped");
+        let stderr = child.0.stderr.take().expect("standard error is piped");
         let (said, (ready, is_ready)) = (Arc::new(Mutex::new(String::new())), channel());
         let to = Arc::clone(&said);
         thread::spawn(move || {
@@ -100,15 +97,13 @@ impl Tracer {
             }
         });
         if is_ready.recv_timeout(PATIENCE).is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
             panic!("no ready line: {}", said.lock().expect("nobody panics with it"));
         }
         Tracer { child, output, said }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Interrupts it and takes what it reported.
@@ -120,13 +115,13 @@ impl Tracer {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
+        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
         kill_process(pid, signal).expect("a child can be signalled");
     }
 
     /// Waits until it ends by itself.
     pub(crate) fn wait(mut self) -> Traced {
-        let status = end_of(&mut self.child);
+        let status = end_of(&mut self.child.0);
         let output = self.output.join().expect("the reader reads");
         let said = self.said.lock().expect("nobody panics with it").clone();
         let lines = if status.success() { check_lines(&output) } else { Vec::new() };
