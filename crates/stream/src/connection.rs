@@ -220,9 +220,14 @@ impl<State> Connection<State> {
             if direction.ended {
                 return moved;
             }
-            let Some(waiting) = direction.waiting.as_deref_mut() else { break };
+            let Some(waiting) = direction.waiting.as_deref() else { break };
             let Some((start, piece)) = waiting.first() else { break };
             if start != direction.next || !other.has_reached(piece.stamp.acknowledged) {
+                return moved;
+            }
+            // Where nothing says what its sender had read, what the other direction has ready, and came before, goes
+            // first.
+            if piece.stamp.acknowledged.is_none() && other.is_due_before(piece.stamp.at, direction) {
                 return moved;
             }
             if let Content::Missing { cause, .. } = piece.content
@@ -231,7 +236,9 @@ impl<State> Connection<State> {
             {
                 return moved;
             }
-            waiting.since = waiting.since.max(heard);
+            if let Some(waiting) = direction.waiting.as_deref_mut() {
+                waiting.since = waiting.since.max(heard);
+            }
             self.release(side, sink);
             moved = true;
         }

@@ -1,7 +1,7 @@
 use l7trace_event::{SourceKind, Timestamp, Witness};
 
 use crate::Ending;
-use crate::waiting::Waiting;
+use crate::waiting::{Content, Waiting};
 
 /// How far from what is known a position may be and still be believed at once. Receive windows are
 /// smaller than this; what is farther off is a stray, or comes after a long hole and is believed
@@ -146,6 +146,18 @@ impl Direction {
         }
         self.stray = None;
         if position > newest && position - newest <= 1 << 30 { Place::Here(position) } else { Place::Elsewhere }
+    }
+
+    /// Whether the first bytes that wait here may be delivered, and came before `at`.
+    pub(crate) fn is_due_before(&self, at: Timestamp, other: &Direction) -> bool {
+        let first = self.waiting.as_deref().and_then(Waiting::first);
+        first.is_some_and(|(start, piece)| {
+            matches!(piece.content, Content::Bytes(_))
+                && !self.ended
+                && start == self.next
+                && piece.stamp.at < at
+                && other.has_reached(piece.stamp.acknowledged)
+        })
     }
 
     /// Whether bytes whose sender had read this direction up to `position` may be delivered: never

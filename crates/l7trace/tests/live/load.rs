@@ -1,18 +1,19 @@
 //! Known ids in number: none is missed, none told twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use l7trace_testkit::netns::{Running, TestNamespace, eventually};
 use l7trace_testkit::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::check::{Report, check_ledger, ended_well, id, response_id};
+use crate::check::{Report, check_accounts, check_ledger, ended_well, id, response_id};
 use crate::tracer::{MODES, Mode, Traced, Tracer};
 
 const CONNECTIONS: usize = 8;
@@ -174,6 +175,75 @@ fn ten_thousand_ids_by_the_tracepoints_engine() {
 #[test]
 fn ten_thousand_ids_by_packets_and_syscalls() {
     run(&MODES[3]);
+}
+
+/// A ring of 64 KB, and a tracer that stands still now and then: what finds no room is counted to the byte, and
+/// around the holes nobody is given another's answer.
+fn lose(mode: &Mode) {
+    let Some(namespace) = TestNamespace::create() else { return };
+    let Some(nginx) = Nginx::start(&namespace, &[]) else { return };
+    let tracer = Tracer::start(&namespace, mode, &["--ring-size", "65536"]);
+    let moved: u64 = namespace.run(|| {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..CONNECTIONS).map(|i| scope.spawn(move || ask(i, REQUESTS))).collect();
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                for signal in [Signal::STOP, Signal::CONT] {
+                    tracer.signal(signal);
+                    thread::sleep(Duration::from_millis(15));
+                }
+            }
+            threads.into_iter().map(|thread| thread.join().expect("it asks")).sum()
+        })
+    });
+    let traced = tracer.stop();
+    let mut report = Report::new(mode.name);
+    report.equal("success", traced.status.success(), true);
+    let summary = traced.summary();
+    let bytes = &summary["bytes"];
+    // What was lost at the very end of a connection nobody can place: the ring's own count has it.
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let (seen, no_room) = (number(&bytes["seen"]), number(&summary["ring_full"]["bytes"]));
+    let placed = number(&bytes["lost"]["ring_full"]);
+    check_accounts(&mut report, &traced, seen);
+    report.equal(format!("seen {seen} of {moved}"), seen <= moved, true);
+    report.equal(
+        format!("{moved} moved, {seen} seen, {placed} of {no_room} without room placed"),
+        moved - seen <= no_room - placed,
+        true,
+    );
+    report.equal(format!("something lost of {bytes}"), bytes["lost"]["ring_full"].as_u64() > Some(0), true);
+    let complete: Vec<&Value> = traced.exchanges().filter(|line| line["outcome"] == "complete").collect();
+    let ids: HashSet<&str> = complete.iter().filter_map(|line| id(line)).collect();
+    report.equal("each complete once", ids.len(), complete.len());
+    report.equal("some complete", complete.is_empty(), false);
+    for line in complete {
+        let right = line["status"] == "200" && response_id(line) == id(line) && line["response"]["body_bytes"] == 1_000;
+        let ends = !mode.syscalls || line["process"]["pid"] == nginx.worker;
+        if !(right && ends) {
+            report.wrong(line.to_string());
+        }
+    }
+    report.finish();
+}
+
+#[test]
+fn what_finds_no_room_is_counted_by_packets() {
+    lose(&MODES[0]);
+}
+
+#[test]
+fn what_finds_no_room_is_counted_by_the_sock_engine() {
+    lose(&MODES[1]);
+}
+
+#[test]
+fn what_finds_no_room_is_counted_by_the_tracepoints_engine() {
+    lose(&MODES[2]);
+}
+
+#[test]
+fn what_finds_no_room_is_counted_by_packets_and_syscalls() {
+    lose(&MODES[3]);
 }
 
 /// A tracer that stood still has more to read than it may hold: it gives up the long pieces first, says

@@ -13,7 +13,8 @@
 //! **A hole in the responses** leaves the requests that were open at that time, and those sent before
 //! the client had read up to the hole's end, with an unknown number of answers gone. A response is
 //! theirs only where it can be but one's: it was sent after the server had read that request's
-//! beginning, and begins no earlier than where the client's reading stood when it asked.
+//! beginning, and begins no earlier than where the client's reading stood when it asked. The same is so
+//! of a request that is seen after a response which answers something as late, and stayed alone.
 //!
 //! **Finding the way back.** A request is asked in a quiet moment when
 //! 1. the client had read all that the server ever sent, up to a boundary between messages;
@@ -52,7 +53,7 @@ pub(super) struct Pairing {
     unexplained: usize,
     /// Whether an unknown number of the open requests was answered unseen.
     responses_missed: bool,
-    /// Up to where responses were missed.
+    /// Up to where responses were missed, or came that nothing known had asked for.
     missed_to: u64,
     trust: Trust,
     /// Whether the client was seen to ask again before it was answered.
@@ -250,6 +251,8 @@ impl Pairing {
             }
             Some(Open::Hole(_)) => self.alone(),
             None => {
+                // Its request may come to be known later: who asks without having read it may have it already.
+                self.missed_to = self.missed_to.max(start.saturating_add(1));
                 if self.trust == Trust::Trial {
                     self.break_trust(out);
                 }
