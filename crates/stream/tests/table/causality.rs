@@ -48,6 +48,32 @@ fn it_does_not_wait_longer_than_for_the_hole() {
 }
 
 #[test]
+fn an_answer_that_says_nothing_of_its_question_does_not_overtake_it() {
+    // All of it waits for the hole before it; whoever told of "two" did not say what its sender had read.
+    check(
+        steps![
+            a(100, "").syn(),
+            b(500, "").syn_ack(101),
+            a(104, "first").ack(501).at(3),
+            b(501, "one").ack(109).at(4),
+            a(109, "second").ack(504).at(5),
+            b(504, "two").at(6),
+            Step::Advance(26),
+        ],
+        &[
+            "1 A 0 gap 3 not_captured…",
+            r#"1 A 3 "first" ack 0 at 3"#,
+            r#"1 B 0 "one" ack 8 at 4"#,
+            r#"1 A 8 "second" ack 3 at 5"#,
+            r#"1 B 3 "two" at 6"#,
+            "1 A 14 end…",
+            "1 B 6 end…",
+            "1 over open",
+        ],
+    );
+}
+
+#[test]
 fn two_that_wait_for_each_other_go_in_the_order_of_time() {
     // Each claims to have read the other's byte before it sent its own, which cannot be.
     check(
