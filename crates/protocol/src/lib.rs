@@ -53,9 +53,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
 
 /// Every name that can stand in an exchange's `protocol`, each once: what `--protocol` takes.
 pub fn spoken_names() -> impl Iterator<Item = &'static str> {
-    let names = |protocols: &'static [&'static dyn Protocol]| protocols.iter().flat_map(|protocol| protocol.speaks());
-    names(REGISTRY)
-        .enumerate()
-        .filter(move |(at, name)| !names(REGISTRY).take(*at).any(|earlier| earlier == *name))
-        .map(|(_, name)| *name)
+    let names = || REGISTRY.iter().flat_map(|protocol| protocol.speaks().iter().copied());
+    let is_first = move |(at, name): &(usize, &str)| !names().take(*at).any(|earlier| earlier == *name);
+    names().enumerate().filter(is_first).map(|(_, name)| name)
 }

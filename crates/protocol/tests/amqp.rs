@@ -414,6 +414,15 @@ fn version_1_0_joined_in_the_middle() {
 }
 
 #[test]
+fn a_disposition_may_name_any_number() {
+    let most = [&[0x80][..], &[0xff; 8]].concat();
+    let fields: [&[u8]; 4] = [&[0x41], &most, &most, &[0x41]];
+    let script = [server(disposition(8, 1, 1, ACCEPTED)), server(performative(8, 0x15, &fields, b""))];
+    let heard = run(amqp(), &Settings::default(), false, &script, Chop::Whole);
+    assert_eq!(lines(&heard).iter().filter(|line| line.contains(" response 0/")).count(), 2);
+}
+
+#[test]
 fn after_a_hole_no_disposition_is_paired_wrongly() {
     let mut script = opening_of_1_0();
     script.extend([client(attach(3, false, "jobs")), server(attach(8, true, "jobs"))]);

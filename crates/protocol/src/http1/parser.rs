@@ -16,7 +16,7 @@ pub(super) struct Http1Parser {
     pub(super) readers: [Reader; 2],
     pub(super) pairing: Pairing,
     pub(super) body_limit: usize,
-    /// None where no types of gRPC messages are known.
+    /// None as long as there was no call, where no types of gRPC messages are known.
     pub(super) calls: Option<Box<Calls>>,
     pub(super) head_limit: usize,
     /// Whose answer the response is that is being read.

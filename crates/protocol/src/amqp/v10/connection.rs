@@ -115,7 +115,7 @@ impl Parser for Connection {
         let of = |session: &Session| {
             let sending: usize =
                 session.sending.values().map(|it| it.payload.len() + it.message.body.len() + 512).sum();
-            sending + session.links.len() * 128 + session.unsettled.len() * 16
+            sending + session.links.len() * 128 + session.unsettled.len() * 16 + session.known.held()
         };
         self.feeds.iter().map(Feed::held).sum::<usize>() + sessions.map(of).sum::<usize>()
     }

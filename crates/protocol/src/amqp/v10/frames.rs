@@ -11,7 +11,7 @@ const MOST_OF_FRAME: usize = 16 << 20;
 const MOST_OF_PERFORMATIVE: usize = 64 << 10;
 
 /// Size, data offset, type and channel.
-pub(super) const HEADER: usize = 8;
+const HEADER: usize = 8;
 
 /// The front of a frame; its body follows.
 #[derive(Clone, Copy)]

@@ -52,15 +52,10 @@ pub(super) struct Ids(Vec<RangeInclusive<u64>>);
 
 impl Ids {
     pub(super) fn add(&mut self, ids: RangeInclusive<u64>) {
-        if let Some(last) = self.0.last_mut()
-            && *ids.start() == last.end().saturating_add(1)
-        {
-            *last = *last.start()..=*ids.end();
-            return;
-        }
         let (mut first, mut last) = ids.into_inner();
+        // Ranges that touch are one, so that what is known in a row stands in one of them.
         self.0.retain(|range| {
-            let apart = *range.end() < first || *range.start() > last;
+            let apart = range.end().saturating_add(1) < first || *range.start() > last.saturating_add(1);
             if !apart {
                 (first, last) = (first.min(*range.start()), last.max(*range.end()));
             }
@@ -72,8 +67,13 @@ impl Ids {
         self.0.push(first..=last);
     }
 
-    pub(super) fn has(&self, id: u64) -> bool {
-        self.0.iter().rev().any(|range| range.contains(&id))
+    pub(super) fn has_all(&self, ids: &RangeInclusive<u64>) -> bool {
+        self.0.iter().any(|range| range.contains(ids.start()) && range.contains(ids.end()))
+    }
+
+    /// How many bytes this takes.
+    pub(super) fn held(&self) -> usize {
+        self.0.len() * size_of::<RangeInclusive<u64>>()
     }
 }
 
@@ -125,8 +125,11 @@ mod tests {
         }
         ids.add(20..=30);
         ids.add(8..=21);
-        assert!((5..=30).all(|id| ids.has(id)) && !ids.has(4) && !ids.has(31));
+        assert!(ids.has_all(&(5..=30)) && !ids.has_all(&(4..=5)) && !ids.has_all(&(30..=31)));
         assert_eq!(ids.0.len(), 1);
+        ids.add(u64::MAX - 1..=u64::MAX);
+        ids.add(u64::MAX..=u64::MAX);
+        assert!(ids.has_all(&(u64::MAX - 1..=u64::MAX)) && ids.0.len() == 2);
         for id in 0..5_000 {
             ids.add(100 + id * 2..=100 + id * 2);
         }

@@ -191,7 +191,7 @@ impl Connection {
         out: &mut Outbox,
     ) {
         let Some(first) = performative.number("first") else { return };
-        let last = performative.number("last").unwrap_or(first).min(first + MOST_OF_RANGE);
+        let last = performative.number("last").unwrap_or(first).min(first.saturating_add(MOST_OF_RANGE));
         let state = performative.state();
         if first > last || !performative.is_set("settled") && state.is_none_or(|state| state == "received") {
             return;
@@ -223,7 +223,7 @@ impl Connection {
                 session.unsettled.remove(&delivery);
                 answer(delivery_key(sender, channel, delivery));
             }
-            unknown = !(first..=last).all(|delivery| session.known.has(delivery));
+            unknown = !session.known.has_all(&(first..=last));
             session.known.add(first..=last);
         }
         // It settles what was sent unseen. A sender's own word comes second, and adds nothing.
