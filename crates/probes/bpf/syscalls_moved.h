@@ -196,23 +196,23 @@ __noinline int hand_up_messages(__u32 count, __u32 moved, __u32 flags, __u32 tra
 }
 
 /*
- * Notes that bytes were received of which their sender told, to be told with what is sent next. Where
- * that must wait too long, as it is not the first, it is told now.
+ * Notes that bytes were received of which their sender told, to be told with what is sent next; not where that must
+ * wait too long, as they are not the first.
  */
-static __always_inline void hear(struct socket_state *state, const struct data_record *header, __u32 moved)
+static __always_inline bool hear(struct socket_state *state, __u32 position, __u32 moved, __u64 time)
 {
 	if (!state->heard_length) {
-		state->heard = header->position;
+		state->heard = position;
 		state->heard_length = moved;
-		state->heard_at = header->time;
+		state->heard_at = time;
 		state->more_length = 0;
-	} else if (state->flags & SOCKET_MORE_WAITS &&
-		   header->position == state->heard + state->heard_length + state->more_length) {
-		state->more_length += moved;
-		state->more_at = header->time;
-	} else {
-		tell_missing(header, moved, CAUSE_ELSEWHERE);
+		return true;
 	}
+	if (!(state->flags & SOCKET_MORE_WAITS) || position != state->heard + state->heard_length + state->more_length)
+		return false;
+	state->more_length += moved;
+	state->more_at = time;
+	return true;
 }
 
 /* What user space says of a socket, if anything. */
@@ -259,28 +259,46 @@ static __always_inline bool is_amid_skipped(const struct socket_state *state, __
 	return limit->skip[RECEIVED] == SKIP_ALL || (__s32)(limit->skip_until[RECEIVED] - end) > 0;
 }
 
-/*
- * Whether bytes were received of which nothing is to be said: their sender told of them, and they are
- * in the middle of what nobody needs. Asked first, since a body is read in many small calls.
- */
-static __always_inline bool pass_unseen(struct sock *sk, __u32 moved)
+/* Notes whether there is more to be received at once. */
+static __always_inline void note_what_waits(struct socket_state *state, struct tcp_sock *tcp)
 {
+	bool more = LOAD(tcp, rcv_nxt) != LOAD(tcp, copied_seq);
+
+	state->flags = more ? state->flags | SOCKET_MORE_WAITS : state->flags & ~SOCKET_MORE_WAITS;
+}
+
+/* Whether the task that runs received by a call of its own, of one message; each engine has its own way to know. */
+static __always_inline bool receives_plainly(void);
+
+/*
+ * Whether bytes were received of which nothing needs to be said now, as their sender told of them: in the middle of
+ * what nobody needs, nothing at all; else when they were received, which is noted here. Asked first, with no more than
+ * it takes: half of the calls of an exchange are such where both of its ends are traced, and a body is read in many.
+ */
+static __always_inline bool hear_in_passing(struct sock *sk, __u32 moved)
+{
+	const __u32 flags = SOCKET_TOLD | SOCKET_RECEIVED_KNOWN | SOCKET_REFUSED | SOCKET_DEAD;
 	__u64 key = (__u64)sk;
 	struct socket_state *state = bpf_map_lookup_elem(&sockets, &key);
-	struct tcp_sock *tcp;
-	__u32 received;
+	struct tcp_sock *tcp = TCP_OF(sk);
+	__u32 position, end;
+	bool amid;
 
-	if (!state || !state->ways[RECEIVED] || state->flags & (SOCKET_REFUSED | SOCKET_DEAD))
+	if (!tcp || !state || !state->ways[RECEIVED] || (state->flags & flags) != (SOCKET_TOLD | SOCKET_RECEIVED_KNOWN))
 		return false;
-	if (!is_amid_skipped(state, state->received + moved) || !was_told(state, state->received, moved))
+	position = state->received;
+	end = position + moved;
+	if (LOAD(tcp, copied_seq) != end || LOAD(tcp, inet_conn.icsk_ulp_ops) || !was_told(state, position, moved))
 		return false;
-	tcp = TCP_OF(sk);
-	if (!tcp)
-		return false;
-	received = LOAD(tcp, copied_seq);
-	if (received != state->received + moved)
-		return false;
-	state->received = received;
+	amid = is_amid_skipped(state, end);
+	if (!amid) {
+		if (commands || cgroups || state->owner != current_owner() || !receives_plainly() ||
+		    (state->flags & (SOCKET_BORN | SOCKET_OPEN_TOLD)) == SOCKET_BORN ||
+		    !hear(state, position, moved, bpf_ktime_get_ns()))
+			return false;
+		note_what_waits(state, tcp);
+	}
+	state->received = end;
 	return true;
 }
 
@@ -310,11 +328,10 @@ static __always_inline void tell_moved(struct sock *sk, struct socket_state *sta
 {
 	enum direction direction = walk->next.direction & 1;
 	__u32 position = walk->next.position;
-	bool more;
 
 	if (direction == RECEIVED && state->ways[RECEIVED] && was_told(state, position, moved)) {
-		if (!is_amid_skipped(state, position + moved))
-			hear(state, &walk->next, moved);
+		if (!is_amid_skipped(state, position + moved) && !hear(state, position, moved, walk->next.time))
+			tell_missing(&walk->next, moved, CAUSE_ELSEWHERE);
 	} else {
 		walk->incomplete = 0;
 		if (!is_skipped(state, &walk->next, direction, moved)) {
@@ -330,8 +347,8 @@ static __always_inline void tell_moved(struct sock *sk, struct socket_state *sta
 	if (direction == RECEIVED && state->ways[RECEIVED]) {
 		struct tcp_sock *tcp = TCP_OF(sk);
 
-		more = tcp && LOAD(tcp, rcv_nxt) != LOAD(tcp, copied_seq);
-		state->flags = more ? state->flags | SOCKET_MORE_WAITS : state->flags & ~SOCKET_MORE_WAITS;
+		if (tcp)
+			note_what_waits(state, tcp);
 	}
 }
 

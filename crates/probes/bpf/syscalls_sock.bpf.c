@@ -84,6 +84,14 @@ static __always_inline bool is_callers(struct socket_state *state, const struct 
 	return true;
 }
 
+static __always_inline bool receives_plainly(void)
+{
+	struct call call;
+
+	call_of(bpf_get_current_task_btf(), &call);
+	return !call.cause && call.number != CALL_RECVMMSG;
+}
+
 /* Hands up what a transfer of `moved` bytes moved. */
 static __always_inline void transferred(struct sock *sk, __u32 moved, int flags, enum direction direction)
 {
@@ -93,7 +101,7 @@ static __always_inline void transferred(struct sock *sk, __u32 moved, int flags,
 	struct call *call;
 	__u32 index = 0;
 
-	if (!walk || (direction == RECEIVED && pass_unseen(sk, moved)))
+	if (!walk || (direction == RECEIVED && hear_in_passing(sk, moved)))
 		return;
 	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)

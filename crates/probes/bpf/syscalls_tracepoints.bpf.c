@@ -66,7 +66,10 @@ static __always_inline struct begun *place_of_call(void)
 	return bpf_map_lookup_elem(&calls, &thread);
 }
 
-/* Notes a call on a descriptor, if that is a stream socket's and its process is wanted. */
+/*
+ * Notes a call on a descriptor, if that is a socket's and its process is wanted. Whether it is a stream's is asked when
+ * the call has moved something: to ask here as well cost those who are traced more than it spared others.
+ */
 static __always_inline bool begin(struct enter_context *context, __u32 descriptor, int arguments, enum direction direction)
 {
 	struct begun *begun;
@@ -75,8 +78,6 @@ static __always_inline bool begin(struct enter_context *context, __u32 descripto
 	if (!wanted_current())
 		return false;
 	if (current_sock_of_descriptor(descriptor, &sk) != DESCRIPTOR_SOCKET || !sk)
-		return false;
-	if (!stream_family(sk) && LOAD(sk, sk_protocol) != IPPROTO_MPTCP)
 		return false;
 	begun = place_of_call();
 	if (!begun)
@@ -179,6 +180,12 @@ __noinline int length_of_messages(__u64 messages, __u32 count)
 	return total;
 }
 
+/* What the programs of this engine run on are calls; all messages of one are told together. */
+static __always_inline bool receives_plainly(void)
+{
+	return true;
+}
+
 static __always_inline void left(struct exit_context *context)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
@@ -214,7 +221,7 @@ static __always_inline void left(struct exit_context *context)
 	several = begun->call.number == CALL_SENDMMSG || begun->call.number == CALL_RECVMMSG;
 	if (several)
 		moved = length_of_messages(begun->call.arguments[1], result);
-	if (!moved || (direction == RECEIVED && pass_unseen(sk, moved)))
+	if (!moved || (direction == RECEIVED && hear_in_passing(sk, moved)))
 		return;
 	state = moved_through(sk, moved, direction, &walk->next);
 	if (!state)
