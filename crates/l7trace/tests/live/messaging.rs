@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,17 +22,31 @@ use crate::tracer::{MODES, Mode, Traced, Tracer};
 /// The one that Debian's packages of Python modules are for.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// Where the clients in JavaScript are, with what they need.
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/messaging/node");
+
 /// What must not stand in any line.
 const SECRET: &str = "never-shown-7";
 
 /// How often each row is told, as a JSON list: operation, resource, status.
 type Rows = BTreeMap<String, u64>;
 
-/// Runs a client under every source at once, and holds what they tell against what it printed.
+/// Runs a client in Python under every source at once, and holds what they tell against what it printed.
 fn check(namespace: &TestNamespace, protocol: &str, script: &str) {
+    check_client(namespace, protocol, PYTHON, &["-c", script]);
+}
+
+/// The same with a client in JavaScript, of those in the folder `messaging/node`.
+fn check_node(namespace: &TestNamespace, protocol: &str, modules: &Path, script: &str) {
+    let path = format!("NODE_PATH={}", modules.display());
+    let script = format!("{NODE}/{script}");
+    check_client(namespace, protocol, "env", &[&path, "node", &script]);
+}
+
+fn check_client(namespace: &TestNamespace, protocol: &str, program: &str, words: &[&str]) {
     let tracers: Vec<(&Mode, Tracer)> =
         MODES.iter().map(|mode| (mode, Tracer::start(namespace, mode, &["--protocol", protocol]))).collect();
-    let output = namespace.output(PYTHON, &["-c", script]);
+    let output = namespace.output(program, words);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "the client failed: {said}");
     let mut expected = Rows::new();
@@ -84,6 +99,35 @@ fn has(programs: &[&str], modules: &[&str]) -> bool {
     missing.is_none()
 }
 
+/// The modules that the clients in JavaScript need, fetched once; says where they cannot be had.
+fn node_modules() -> Option<PathBuf> {
+    static FETCHED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    if !has(&["node", "npm"], &[]) {
+        return None;
+    }
+    let fetched = FETCHED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
+        let copied = fs::create_dir_all(&folder)
+            .and_then(|()| fs::copy(format!("{NODE}/package.json"), folder.join("package.json")));
+        copied.map_err(|error| format!("cannot write {}: {error}", folder.display()))?;
+        let options = ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+        let output = Command::new("npm").args(options).current_dir(&folder).output();
+        let output = output.map_err(|error| format!("npm cannot be started: {error}"))?;
+        match output.status.success() {
+            true => Ok(folder.join("node_modules")),
+            false => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned()),
+        }
+    });
+    match fetched {
+        Ok(folder) => Some(folder.clone()),
+        Err(error) => {
+            let reason = format!("needs the modules of messaging/node/package.json: {error}");
+            skip::skip(thread::current().name().unwrap_or("a test"), &reason);
+            None
+        }
+    }
+}
+
 fn listens(namespace: &TestNamespace, port: u16, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
@@ -120,11 +164,15 @@ fn mqtt_through_mosquitto() {
     let Some(namespace) = TestNamespace::create() else { return };
     let folder = Folder::of(&namespace);
     let configuration = folder.0.join("mosquitto.conf");
-    let text = "listener 1883\nallow_anonymous true\nuser root\nmax_queued_messages 20000\n";
+    let text = "allow_anonymous true\nuser root\nmax_queued_messages 20000\nmax_inflight_messages 1000\n\
+                listener 1883\nlistener 9001\nprotocol websockets\n";
     fs::write(&configuration, text).expect("it can be written");
     let _broker = namespace.start("mosquitto", &["-c", &configuration.display().to_string()]);
     assert!(listens(&namespace, 1883, Duration::from_secs(20)), "mosquitto does not listen");
     check(&namespace, "mqtt", include_str!("messaging/mqtt.py"));
+    if let Some(modules) = node_modules() {
+        check_node(&namespace, "mqtt", &modules, "mqtt.js");
+    }
 }
 
 /// RabbitMQ with everything it keeps in a folder of the test's.
@@ -191,6 +239,9 @@ fn amqp_through_rabbitmq() {
     let _broker = RabbitMq::start(&namespace, &program, &folder.0);
     assert!(listens(&namespace, 5672, Duration::from_secs(60)), "RabbitMQ does not listen");
     check(&namespace, "amqp", include_str!("messaging/amqp.py"));
+    if let Some(modules) = node_modules() {
+        check_node(&namespace, "amqp", &modules, "amqp.js");
+    }
     if has(&[], &["proton"]) {
         check(&namespace, "amqp", include_str!("messaging/amqp_1_0.py"));
     }
@@ -268,4 +319,20 @@ fn websocket_with_websockets() {
     }
     let Some(namespace) = TestNamespace::create() else { return };
     check(&namespace, "websocket", include_str!("messaging/websocket.py"));
+}
+
+#[test]
+fn websocket_with_ws() {
+    let Some(modules) = node_modules() else { return };
+    let Some(namespace) = TestNamespace::create() else { return };
+    check_node(&namespace, "websocket", &modules, "websocket.js");
+}
+
+#[test]
+fn http2_with_node() {
+    if !has(&["node"], &[]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check_node(&namespace, "http2", Path::new(""), "http2.js");
 }
