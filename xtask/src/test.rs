@@ -24,6 +24,11 @@ pub(crate) const LIVE_TOOLS: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/paho", "python3-paho-mqtt"),
     ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
     ("/usr/lib/python3/dist-packages/aiosmtpd", "python3-aiosmtpd"),
+    ("/usr/sbin/postfix", "postfix"),
+    ("openssl", "openssl"),
+    ("/usr/lib/python3/dist-packages/proton", "python3-qpid-proton"),
+    ("/usr/lib/python3/dist-packages/grpc", "python3-grpcio"),
+    ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
 ];
 
 /// What a run of tests came to.

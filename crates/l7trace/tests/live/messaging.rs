@@ -110,7 +110,8 @@ fn node_modules() -> Option<PathBuf> {
         let copied = fs::create_dir_all(&folder)
             .and_then(|()| fs::copy(format!("{NODE}/package.json"), folder.join("package.json")));
         copied.map_err(|error| format!("cannot write {}: {error}", folder.display()))?;
-        let options = ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+        let options =
+            ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
         let output = Command::new("npm").args(options).current_dir(&folder).output();
         let output = output.map_err(|error| format!("npm cannot be started: {error}"))?;
         match output.status.success() {
