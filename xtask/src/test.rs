@@ -15,6 +15,7 @@ pub(crate) const LIVE_TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
+    ("nghttpx", "nghttp2-proxy"),
     ("python3", "python3"),
     ("gcc", "gcc"),
     ("tshark", "tshark"),

@@ -337,3 +337,23 @@ fn http2_with_node() {
     let Some(namespace) = TestNamespace::create() else { return };
     check_node(&namespace, "http2", Path::new(""), "http2.js");
 }
+
+/// Through a proxy, which speaks HTTP/2 with the server behind it from the start.
+#[test]
+fn http2_upgraded_by_java() {
+    if !has(&["java", "nghttpx", "nghttpd"], &[]) {
+        return;
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    let folder = Folder::of(&namespace);
+    for name in ["first", "0", "1", "2", "3", "4"] {
+        fs::write(folder.0.join(name), name.repeat(1_000)).expect("it can be written");
+    }
+    let _server = namespace.start("nghttpd", &["--no-tls", "-d", &folder.0.display().to_string(), "7002"]);
+    let _proxy = namespace.start("nghttpx", &["-f127.0.0.1,7001;no-tls", "-b127.0.0.1,7002;;proto=h2", "--workers=1"]);
+    for port in [7002, 7001] {
+        assert!(listens(&namespace, port, Duration::from_secs(20)), "nothing listens at port {port}");
+    }
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/messaging/Upgrades.java");
+    check_client(&namespace, "http2", "java", &[client, "7001"]);
+}
