@@ -16,6 +16,7 @@ pub mod packets;
 pub mod record;
 pub mod syscalls;
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 pub use forgetful::Forgetful;
@@ -69,6 +70,26 @@ pub trait Tap: Send {
     /// How full its ring is, where it has one.
     fn level(&self) -> Option<kernel::Level> {
         None
+    }
+
+    /// Where several taps are waited for with one of them: what becomes readable when something comes to
+    /// this one while it dozes.
+    fn alarm(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Ends waits of [`Tap::fill`] also when another tap's alarm goes.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    fn wake_for(&mut self, _alarm: BorrowedFd<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether the alarm goes when something comes, from now until the next [`Tap::fill`]; not where there
+    /// is something already, or just was.
+    fn doze(&mut self) -> bool {
+        false
     }
 }
 

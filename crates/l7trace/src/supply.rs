@@ -106,6 +106,12 @@ impl Supply {
         filled
     }
 
+    /// As [`Tap::doze`].
+    pub(crate) fn doze(&mut self) -> bool {
+        let mut taken = self.shared.lock();
+        taken.waiting.is_empty() && taken.broken.is_none() && taken.tap.doze()
+    }
+
     /// How many bytes wait to be decoded that are out of the ring already.
     pub(crate) fn behind(&self) -> usize {
         self.behind

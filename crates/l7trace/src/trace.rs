@@ -16,7 +16,8 @@ use crate::pipeline::Pipeline;
 use crate::supply::Supply;
 use crate::wiring::{Mode, live_options, pipeline, shows_terminal};
 
-/// How long to wait for something to come after a silence, of one source and of the first of several.
+/// How long to wait for something to come after a silence; and with the first of several sources, where the others do
+/// not wake it.
 const WAIT: Duration = Duration::from_millis(100);
 const WAIT_OF_SEVERAL: Duration = Duration::from_millis(20);
 
@@ -86,6 +87,8 @@ pub(crate) struct Live {
     decoders: Vec<Box<dyn Decoder>>,
     supplies: Vec<Supply>,
     pipeline: Pipeline,
+    /// Whether what comes to other sources ends the wait for the first one.
+    alarmed: bool,
     /// What is being decoded; kept, so that it need not be allocated anew.
     batch: Batch,
     /// When something was last taken.
@@ -100,7 +103,7 @@ pub(crate) struct Live {
 
 impl Live {
     /// Begins to take what the sources have, and says that everything is attached.
-    pub(crate) fn start(sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
+    pub(crate) fn start(mut sources: Vec<Source>, mut pipeline: Pipeline, arguments: &LiveArgs) -> Live {
         pipeline.sources(sources.len());
         // A source that names processes with their bytes leaves nothing to wait for.
         if sources.iter().all(|source| source.decoder.owners_come_late()) {
@@ -108,11 +111,25 @@ impl Live {
         }
         let descriptions: Vec<&str> = sources.iter().map(|source| source.description.as_str()).collect();
         eprintln!("l7trace: tracing {}{}", descriptions.join(", "), filters(arguments));
+        let alarmed = sources.split_first_mut().is_some_and(|(first, others)| {
+            let hears = |other: &Source| other.tap.alarm().is_some_and(|alarm| first.tap.wake_for(alarm).is_ok());
+            others.iter().all(hears)
+        });
         // Before there is anybody who may hurry it.
         let usual = niceness();
         let (decoders, supplies) = sources.into_iter().map(|source| (source.decoder, Supply::new(source.tap))).unzip();
         let now = Instant::now();
-        Live { decoders, supplies, pipeline, batch: Batch::default(), busy: now, hurried: None, usual, flushed: now }
+        Live {
+            decoders,
+            supplies,
+            pipeline,
+            alarmed,
+            batch: Batch::default(),
+            busy: now,
+            hurried: None,
+            usual,
+            flushed: now,
+        }
     }
 
     /// Runs until told to stop; then takes what is in flight, and prints the summary.
@@ -145,6 +162,7 @@ impl Live {
             (true, false) => BUSY_WAIT,
             (true, true) => BUSY_WAIT_OF_SEVERAL,
             (false, false) => WAIT,
+            (false, true) if self.alarmed && self.supplies.iter_mut().skip(1).all(Supply::doze) => WAIT,
             (false, true) => WAIT_OF_SEVERAL,
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub struct Reader {
     rest_until: Option<Instant>,
     last_record: Instant,
     woken: bool,
+    dozes: bool,
 }
 
 /// That the ring had no room.
@@ -54,7 +55,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters, sleep: Sleep) -> Reader {
-        Reader { ring, lost, full: VecDeque::new(), sleep, rest_until: None, last_record: Instant::now(), woken: false }
+        Reader { ring, lost, full: VecDeque::new(), sleep, rest_until: None, last_record: Instant::now(), woken: false, dozes: false }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.
@@ -63,6 +64,13 @@ impl Reader {
     /// size classes.
     pub fn fill(&mut self, batch: &mut Batch, timeout: Duration, used: impl Fn(&[u8]) -> usize) -> Filled {
         let deadline = Instant::now() + timeout;
+        if std::mem::take(&mut self.dozes) {
+            self.sleep.end();
+        }
+        if timeout.is_zero() {
+            // There is no wait that would notice it.
+            self.woken |= self.ring.wait(timeout);
+        }
         loop {
             let rest =
                 self.rest_until.take().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
@@ -96,10 +104,28 @@ impl Reader {
     ///
     /// # Errors
     /// Where it cannot be waited for.
-    pub fn wake_for(&mut self, other: Option<&OwnedFd>) -> Result<(), Error> {
+    pub fn wake_for(&mut self, other: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         // What came before it was waited for is not reported.
         self.woken = other.is_some();
         other.map_or(Ok(()), |other| self.ring.wake_for(other))
+    }
+
+    /// As [`Tap::alarm`](crate::Tap::alarm).
+    pub fn alarm(&self) -> BorrowedFd<'_> {
+        self.ring.alarm()
+    }
+
+    /// As [`Tap::doze`](crate::Tap::doze).
+    pub fn doze(&mut self) -> bool {
+        if self.last_record.elapsed() <= IDLE_AFTER {
+            return false;
+        }
+        self.sleep.begin();
+        self.dozes = self.ring.position() == self.ring.produced();
+        if !self.dozes {
+            self.sleep.end();
+        }
+        self.dozes
     }
 
     /// Whether what [`Reader::wake_for`] was given became readable since the last call.

@@ -198,9 +198,14 @@ impl Ring {
     ///
     /// # Errors
     /// Where it cannot be waited for.
-    pub fn wake_for(&self, other: &OwnedFd) -> Result<(), Error> {
+    pub fn wake_for(&self, other: BorrowedFd<'_>) -> Result<(), Error> {
         add_edge(&self.poll, other.as_raw_fd(), OTHER)
             .map_err(|error| Error::Failed(format!("cannot wait for a descriptor: {error}")))
+    }
+
+    /// What becomes readable when the kernel wakes those who wait for the ring.
+    pub fn alarm(&self) -> BorrowedFd<'_> {
+        self.map.fd().as_fd()
     }
 
     /// Gives what was read back to the kernel.

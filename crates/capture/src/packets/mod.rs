@@ -9,6 +9,8 @@ mod socket;
 mod sockets;
 mod tap;
 
+use std::os::fd::AsFd;
+
 use aya::programs::SocketFilter;
 use l7trace_probes::packets as probe;
 
@@ -76,7 +78,7 @@ pub fn open(options: &Options) -> Result<Source, Error> {
     let limits = Limits::take(&mut loaded.ebpf)?;
     let description = format!("packets on {}", interfaces.description());
     let sockets = Sockets::open(namespace, interfaces, loaded.ebpf)?;
-    loaded.reader.wake_for(sockets.changes())?;
+    loaded.reader.wake_for(sockets.changes().map(AsFd::as_fd))?;
 
     let owners = if options.owners { Some(Owners::start(sockets.namespace())?) } else { None };
     // Without it owners are searched for all the same, only later.

@@ -1,3 +1,4 @@
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,6 +74,18 @@ impl Tap for PacketTap {
         }
         let answered = self.answers.as_ref().is_some_and(|answers| answers.swap(false, Ordering::Relaxed));
         Ok(if answered { Filled::Some } else { filled })
+    }
+
+    fn alarm(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.alarm())
+    }
+
+    fn wake_for(&mut self, alarm: BorrowedFd<'_>) -> Result<(), Error> {
+        self.reader.wake_for(Some(alarm))
+    }
+
+    fn doze(&mut self) -> bool {
+        self.last_packet.elapsed() >= OWNERS_COME && self.reader.doze()
     }
 
     fn level(&self) -> Option<Level> {

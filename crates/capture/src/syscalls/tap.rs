@@ -1,3 +1,4 @@
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use aya::Ebpf;
@@ -21,7 +22,22 @@ impl SyscallsTap {
 
 impl Tap for SyscallsTap {
     fn fill(&mut self, batch: &mut Batch, timeout: Duration) -> Result<Filled, Error> {
-        Ok(self.reader.fill(batch, timeout, used))
+        let filled = self.reader.fill(batch, timeout, used);
+        // By another tap's alarm, which is that tap's to look into.
+        self.reader.woken();
+        Ok(filled)
+    }
+
+    fn alarm(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.alarm())
+    }
+
+    fn wake_for(&mut self, alarm: BorrowedFd<'_>) -> Result<(), Error> {
+        self.reader.wake_for(Some(alarm))
+    }
+
+    fn doze(&mut self) -> bool {
+        self.reader.doze()
     }
 
     fn level(&self) -> Option<Level> {
