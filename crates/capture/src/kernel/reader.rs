@@ -55,7 +55,16 @@ const IDLE_AFTER: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(crate) fn new(ring: Ring, lost: LostCounters, sleep: Sleep) -> Reader {
-        Reader { ring, lost, full: VecDeque::new(), sleep, rest_until: None, last_record: Instant::now(), woken: false, dozes: false }
+        Reader {
+            ring,
+            lost,
+            full: VecDeque::new(),
+            sleep,
+            rest_until: None,
+            last_record: Instant::now(),
+            woken: false,
+            dozes: false,
+        }
     }
 
     /// Appends what there is to `batch` as [frames](super::frames), waiting up to `timeout` for it.

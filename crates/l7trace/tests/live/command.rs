@@ -1,6 +1,7 @@
 //! What the command does around the tracing: `run`, recordings, ends, errors.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -318,4 +319,32 @@ fn packet_sockets(namespace: &TestNamespace) -> usize {
     // `/proc/net` is the reading thread's own namespace's only by its thread folder.
     let list = namespace.run(|| std::fs::read_to_string(Path::new("/proc/thread-self/net/packet")));
     list.expect("the kernel has packet sockets").lines().count() - 1
+}
+
+#[test]
+fn an_interface_that_comes_later_is_captured_beside_system_calls() {
+    let (Some(namespace), Some(other)) = (TestNamespace::create(), TestNamespace::create()) else { return };
+    let both = MODES.iter().find(|mode| mode.packets && mode.syscalls).expect("it is one of the modes");
+    let tracer = Tracer::start(&namespace, both, &[]);
+    // Until nothing but an alarm ends its wait.
+    thread::sleep(Duration::from_millis(500));
+    namespace.connect(&other, "v0", ["10.9.0.2/24", "10.9.0.1/24"]);
+    let listener = other.run(|| TcpListener::bind("10.9.0.1:0")).expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("it listens");
+        stream.read_exact(&mut [0; 18]).expect("a request comes");
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it is read");
+    });
+    thread::sleep(Duration::from_millis(300));
+    namespace.run(|| {
+        let mut stream = TcpStream::connect(address).expect("somebody listens");
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it is read");
+        stream.read_to_end(&mut Vec::new()).expect("an answer comes");
+    });
+    server.join().expect("it served");
+    let traced = tracer.stop();
+    let exchanges: Vec<&Value> = traced.exchanges().collect();
+    assert_eq!(exchanges.len(), 1);
+    assert_eq!(exchanges[0]["witnesses"].to_string(), r#"["packets","syscalls"]"#);
 }
