@@ -10,19 +10,30 @@ pub struct Ledger {
     pub seen: u64,
     /// Bytes handed on, in order.
     pub delivered: u64,
-    /// Bytes not handed on, by [`Cause`] (indexed by its discriminant).
-    pub missing: [u64; Cause::COUNT],
+    /// Bytes skipped by choice.
+    skipped: u64,
+    /// Bytes lost, by [`Cause`] (indexed by its discriminant); apart, as most connections lose none.
+    lost: Option<Box<[u64; Cause::COUNT]>>,
 }
 
 impl Ledger {
+    /// An account of so many bytes, of which so many were handed on.
+    pub fn new(seen: u64, delivered: u64) -> Ledger {
+        Ledger { seen, delivered, ..Ledger::default() }
+    }
+
     /// Counts bytes that were not handed on.
     pub fn miss(&mut self, cause: Cause, bytes: u64) {
-        self.missing[cause as usize] += bytes;
+        match cause {
+            Cause::Skipped => self.skipped += bytes,
+            _ if bytes == 0 => {}
+            _ => self.lost.get_or_insert_default()[cause as usize] += bytes,
+        }
     }
 
     /// Bytes skipped by choice.
     pub fn skipped(&self) -> u64 {
-        self.missing[Cause::Skipped as usize]
+        self.skipped
     }
 
     /// Bytes lost, whatever the cause.
@@ -32,24 +43,27 @@ impl Ledger {
 
     /// The causes of loss that occurred, with their bytes.
     pub fn losses(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
-        Cause::ALL
-            .into_iter()
-            .filter(|cause| cause.is_loss())
-            .map(|cause| (cause, self.missing[cause as usize]))
-            .filter(|(_, bytes)| *bytes > 0)
+        let all = self.lost.iter().flat_map(|lost| Cause::ALL.into_iter().zip(lost.iter().copied()));
+        all.filter(|(_, bytes)| *bytes > 0)
     }
 
     /// Whether seen = delivered + skipped + lost, as it must be once every direction has ended.
     pub fn is_closed(&self) -> bool {
-        self.seen == self.delivered + self.missing.iter().sum::<u64>()
+        self.seen == self.accounted()
+    }
+
+    /// Bytes of which is said what became of them: delivered, skipped or lost.
+    pub fn accounted(&self) -> u64 {
+        self.delivered + self.skipped + self.lost()
     }
 
     /// Adds another account to this one.
     pub fn add(&mut self, other: &Ledger) {
         self.seen += other.seen;
         self.delivered += other.delivered;
-        for (total, bytes) in self.missing.iter_mut().zip(other.missing) {
-            *total += bytes;
+        self.skipped += other.skipped;
+        for (cause, bytes) in other.losses() {
+            self.miss(cause, bytes);
         }
     }
 }

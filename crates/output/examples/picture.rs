@@ -97,7 +97,7 @@ fn summary() -> Summary {
         messages: 1,
         latency_p50: Some(3_210_000),
         latency_p99: Some(5_003_000_000),
-        ledger: Ledger { seen: 751_900, delivered: 751_900, ..Ledger::default() },
+        ledger: Ledger::new(751_900, 751_900),
         ..Summary::default()
     };
     let statuses = [

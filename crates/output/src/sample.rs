@@ -261,7 +261,7 @@ pub fn with<T>(mut record: T, change: impl FnOnce(&mut T)) -> T {
 
 /// A connection as it ends.
 pub fn connection_record() -> ConnectionRecord {
-    let ledger = |seen| Ledger { seen, delivered: seen, ..Ledger::default() };
+    let ledger = |seen| Ledger::new(seen, seen);
     ConnectionRecord {
         connection: curl_to_nginx(),
         protocol: Some("http1"),
@@ -294,7 +294,7 @@ pub fn summary() -> Summary {
         transactions: 2,
         latency_p50: Some(812_345),
         latency_p99: Some(12_345_678),
-        ledger: Ledger { seen: 31_200_000, delivered: 20_000_000, ..Ledger::default() },
+        ledger: Ledger::new(31_200_000, 20_000_000),
         unrecognised_connections: 3,
         unrecognised_bytes: 12_034,
         ring_full_records: 12,
@@ -326,7 +326,7 @@ pub fn quiet_summary() -> Summary {
         exchanges: 14,
         latency_p50: Some(812_345),
         latency_p99: Some(2_345_678),
-        ledger: Ledger { seen: 1_234_567, delivered: 1_234_567, ..Ledger::default() },
+        ledger: Ledger::new(1_234_567, 1_234_567),
         ..Summary::default()
     };
     summary.by_status.insert(("http1", "2xx".to_owned()), 14);

@@ -99,7 +99,7 @@ impl Sink for Listener {
         for side in Side::BOTH {
             let ledger = &facts.ledgers[side.index()];
             assert!(ledger.is_closed(), "the ledger of connection {} {side:?} is open: {ledger:?}", facts.number);
-            let moved = ledger.delivered + ledger.missing.iter().sum::<u64>();
+            let moved = ledger.accounted();
             assert_eq!(moved, state.positions[side.index()], "the ledger counts what was delivered");
         }
         if !self.forgetful {

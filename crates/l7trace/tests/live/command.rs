@@ -136,7 +136,7 @@ fn run_passes_on_the_status_and_leaves_the_output_alone() {
     assert_eq!(run(&["sh", "-c", "kill -9 $$"]).status.code(), Some(128 + 9));
 
     let Some(namespace) = TestNamespace::create() else { return };
-    let listener = namespace.run(|| std::net::TcpListener::bind("127.0.0.1:80")).expect("the port is free");
+    let listener = namespace.run(|| TcpListener::bind("127.0.0.1:80")).expect("the port is free");
     let server = thread::spawn(move || {
         for _ in 0..2 {
             let (stream, _) = listener.accept().expect("curl connects");
@@ -146,7 +146,7 @@ fn run_passes_on_the_status_and_leaves_the_output_alone() {
                 line.clear();
             }
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
-            std::io::Write::write_all(&mut &stream, answer).expect("curl reads");
+            (&stream).write_all(answer).expect("curl reads");
         }
     });
     let netns = format!("--net={}", namespace.path().display());

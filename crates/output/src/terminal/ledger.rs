@@ -20,7 +20,7 @@ pub(super) fn sentence(ledger: &Ledger) -> String {
         }
     };
     if !ledger.is_closed() {
-        let accounted = ledger.delivered + ledger.missing.iter().sum::<u64>();
+        let accounted = ledger.accounted();
         sentence.push_str(&format!(
             "; the account does not add up ({} bytes seen, {accounted} accounted for): a fault of l7trace",
             ledger.seen
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn says_what_was_missed_and_why() {
         let check = |seen: u64, delivered: u64, missing: &[(Cause, u64)], expected: &str| {
-            let mut ledger = Ledger { seen, delivered, ..Ledger::default() };
+            let mut ledger = Ledger::new(seen, delivered);
             missing.iter().for_each(|(cause, bytes)| ledger.miss(*cause, *bytes));
             assert_eq!(sentence(&ledger), expected);
         };
