@@ -275,6 +275,24 @@ fn grpc_with_grpcio() {
     check(&namespace, "grpc", include_str!("messaging/rpc.py"));
 }
 
+#[test]
+fn grpc_with_go() {
+    if !has(&["go"], &[]) {
+        return;
+    }
+    let client = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("rpc-go");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/messaging/go");
+    let built = Command::new("go").args(["build", "-o"]).arg(&client).arg(".").current_dir(source).output();
+    let built = built.expect("go can be started");
+    if !built.status.success() {
+        let said = String::from_utf8_lossy(&built.stderr);
+        let reason = format!("needs the modules of messaging/go/go.mod: {}", said.lines().next().unwrap_or_default());
+        return skip::skip("grpc_with_go", &reason);
+    }
+    let Some(namespace) = TestNamespace::create() else { return };
+    check_client(&namespace, "grpc", &client.display().to_string(), &[]);
+}
+
 /// What a channel's headers said before tracing is unknown, what they say anew is known, and nothing is guessed.
 #[test]
 fn grpc_on_a_channel_older_than_the_tracer() {
