@@ -276,29 +276,6 @@ fn a_refused_message_and_a_server_that_hangs_up() {
 }
 
 #[test]
-fn the_farewell_answers_nothing_but_quit() {
-    let script = [
-        server("220 ESMTP\r\n"),
-        client("EHLO x\r\n"),
-        server("250 hello\r\n"),
-        client("AUTH PLAIN AGEAYg==\r\n"),
-        client("QUIT\r\n"),
-        server("221 bye\r\n"),
-    ];
-    let script: Vec<Step> = script.into_iter().chain(close()).collect();
-    expect(
-        &script,
-        &[
-            "request 0/1 op=EHLO",
-            "response 0/1",
-            "request 0/3 op=QUIT",
-            "request 0/2 op=AUTH res=PLAIN",
-            "response 0/3 | st=221",
-        ],
-    );
-}
-
-#[test]
 fn a_bare_lf_ends_the_data_where_the_server_says_so() {
     let script = [
         server("220 ESMTP\r\n"),

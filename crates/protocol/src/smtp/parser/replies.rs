@@ -50,9 +50,6 @@ impl SmtpParser {
         if self.uncertain || self.may_answer_content {
             self.find_pair(first.position, out);
         }
-        if reply.code == 221 {
-            self.farewell(out);
-        }
         if self.uncertain && reply.code == 354 && self.mode == Mode::Command {
             self.data_was_asked(out);
         }
@@ -243,26 +240,7 @@ impl SmtpParser {
     pub(super) fn find_pair(&mut self, position: u64, out: &mut Outbox) {
         let asked = |pending: &Pending| pending.acknowledged == Some(position);
         let Some(index) = self.pending.iter().position(asked) else { return };
-        self.give_up(index, out);
-        self.uncertain = false;
-        self.may_answer_content = false;
-    }
-
-    /// A farewell answers QUIT alone, where there is one: what was asked before it has no answer.
-    fn farewell(&mut self, out: &mut Outbox) {
-        if self.mode == Mode::Waiting(Verdict::Authenticate) {
-            // The client did not wait for the verdict after all.
-            self.mode = Mode::Command;
-            self.settle(out);
-        }
-        if let Some(index) = self.pending.iter().rposition(|pending| pending.kind == Kind::Quit) {
-            self.give_up(index, out);
-        }
-    }
-
-    /// The first `count` commands that wait will have no reply.
-    fn give_up(&mut self, count: usize, out: &mut Outbox) {
-        let given_up: Vec<Pending> = self.pending.drain(..count).collect();
+        let given_up: Vec<Pending> = self.pending.drain(..index).collect();
         for pending in given_up {
             if let Some(request) = pending.request {
                 out.push(request);
@@ -271,5 +249,7 @@ impl SmtpParser {
                 self.unpaired(response, out);
             }
         }
+        self.uncertain = false;
+        self.may_answer_content = false;
     }
 }
