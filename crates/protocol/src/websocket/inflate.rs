@@ -6,6 +6,8 @@
 //! is certain, as a copy copies and never computes. Once the last 32 KiB that came out agree, the
 //! window is known again.
 
+use std::cell::RefCell;
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// As far as deflate ever looks back.
@@ -16,6 +18,12 @@ const MOST_OUTPUT: u64 = 64 << 20;
 
 /// What ends each message, and is left out on the wire.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+thread_local! {
+    /// What comes out, over zeros and over ones: as much as a decoder keeps to itself, since what it has not handed
+    /// out when it meets what is broken it never does.
+    static SCRATCH: RefCell<[Vec<u8>; 2]> = RefCell::new([vec![0; WINDOW], vec![0; WINDOW]]);
+}
 
 /// Undoes the compression of one direction.
 #[derive(Default)]
@@ -86,21 +94,30 @@ impl Inflater {
         if matches!(self.window, Window::Empty) {
             self.window = Window::Known(Box::new(Decompress::new(false)));
         }
+        SCRATCH.with_borrow_mut(|[first, second]| self.inflate(bytes, first, second, &mut give))
+    }
+
+    fn inflate(
+        &mut self,
+        bytes: &[u8],
+        first: &mut [u8],
+        second: &mut [u8],
+        give: &mut impl FnMut(Piece<'_>),
+    ) -> Result<(), Stop> {
         let mut rest = bytes;
-        let (mut first, mut second) = ([0; 8 << 10], [0; 8 << 10]);
         while !self.ended {
             let Moved { used, given, status } = match &mut self.window {
                 Window::Empty | Window::Broken => return Err(Stop::Broken),
-                Window::Known(state) => step(state, rest, &mut first),
+                Window::Known(state) => step(state, rest, first),
                 Window::Doubtful { zeros, ones, .. } => {
-                    let one = step(zeros, rest, &mut first);
-                    let other = step(ones, rest, &mut second);
+                    let one = step(zeros, rest, first);
+                    let other = step(ones, rest, second);
                     if one == other { one } else { Moved { status: None, ..one } }
                 }
             };
             rest = &rest[used.min(rest.len())..];
             self.output += given as u64;
-            self.tell(&first[..given], &second[..given], &mut give);
+            self.tell(&first[..given], &second[..given], give);
             self.ended = status == Some(Status::StreamEnd);
             if status.is_none() {
                 self.lose();
