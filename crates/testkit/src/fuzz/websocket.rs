@@ -39,11 +39,10 @@ pub fn websocket(data: &[u8]) {
     let whole = run_switched(protocol, &settings, handshake(), &script, Chop::Whole);
     let cut = run_switched(protocol, &settings, handshake(), &script, Chop::Random(u64::from(options)));
     assert!(whole.most_held.max(cut.most_held) < 8 << 20, "{} bytes are held", whole.most_held);
-    let (whole, cut) = (lines(&whole), lines(&cut));
-    // What is carried may be MQTT, which finds its way back only where chunks begin; see RESUME_AT_CHUNKS.
-    let resumed = |line: &String| line.starts_with("mqtt ") && line.contains("is not understood");
-    if !holes && !whole.iter().chain(&cut).any(resumed) {
-        assert_eq!(whole.join("\n"), cut.join("\n"), "cuts make a difference");
+    // MQTT that is carried finds its way back, after what is not MQTT, only where chunks begin; see RESUME_AT_CHUNKS.
+    let own = |run| lines(run).into_iter().filter(|line| !line.starts_with("mqtt ")).collect::<Vec<_>>().join("\n");
+    if !holes {
+        assert_eq!(own(&whole), own(&cut), "cuts make a difference");
     }
     run(protocol, &settings, false, &script, Chop::Whole);
 }
