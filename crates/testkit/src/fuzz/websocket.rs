@@ -39,13 +39,16 @@ pub fn websocket(data: &[u8]) {
     let whole = run_switched(protocol, &settings, handshake(), &script, Chop::Whole);
     let cut = run_switched(protocol, &settings, handshake(), &script, Chop::Random(u64::from(options)));
     assert!(whole.most_held.max(cut.most_held) < 8 << 20, "{} bytes are held", whole.most_held);
-    // MQTT that is carried finds its way back, after what is not MQTT, only where chunks begin; see RESUME_AT_CHUNKS.
-    let own = |run| lines(run).into_iter().filter(|line| !line.starts_with("mqtt ")).collect::<Vec<_>>().join("\n");
-    if !holes {
-        assert_eq!(own(&whole), own(&cut), "cuts make a difference");
+    // MQTT that is carried finds its way back, after what is not MQTT, only where chunks begin (see RESUME_AT_CHUNKS),
+    // and what it has no use for stays WebSocket's.
+    if !holes && options & CARRIES_MQTT == 0 {
+        assert_eq!(lines(&whole).join("\n"), lines(&cut).join("\n"), "cuts make a difference");
     }
     run(protocol, &settings, false, &script, Chop::Whole);
 }
+
+/// In the options: the subprotocol is MQTT.
+const CARRIES_MQTT: u8 = 16;
 
 fn handshake(options: u8) -> Handshake {
     let mut response = Message::new("http1", Direction::ServerToClient, Role::Response);
@@ -56,7 +59,7 @@ fn handshake(options: u8) -> Handshake {
         _ => b"permessage-deflate; server_no_context_takeover; client_max_window_bits=9",
     };
     response.add_header(Some(b"Sec-WebSocket-Extensions"), Some(extensions), false);
-    if options & 16 != 0 {
+    if options & CARRIES_MQTT != 0 {
         response.add_header(Some(b"Sec-WebSocket-Protocol"), Some(b"mqtt"), false);
     }
     Handshake { request: None, response: Some(Box::new(response)) }
