@@ -95,7 +95,7 @@ impl SmtpParser {
             self.settle(out);
             return false;
         }
-        response.bytes += pending.interim_bytes;
+        response.bytes += std::mem::take(&mut pending.interim_bytes);
         if pending.kind == Kind::Data {
             match self.mode {
                 Mode::Waiting(Verdict::Data) if pending.request.is_some() => self.mode = Mode::Command,
@@ -175,10 +175,11 @@ impl SmtpParser {
         }
         pending.worst = pending.worst.max(code);
         if pending.open {
-            if let Some(before) = pending.early.replace(response) {
-                pending.interim_bytes += before.bytes;
+            if let Some(before) = pending.early.take() {
+                response.bytes += before.bytes;
                 out.recycle(before);
             }
+            pending.early = Some(response);
             return false;
         }
         if pending.more_replies > 0 {
