@@ -56,8 +56,7 @@ impl Nginx {
         let running = namespace.start("nginx", &["-c", &configuration.display().to_string()]);
         let listens = || namespace.run(|| TcpStream::connect("127.0.0.1:80").is_ok());
         assert!(eventually(listens), "nginx does not listen: {:?}", fs::read_to_string(folder.join("error.log")));
-        let master = fs::read_to_string(folder.join("pid")).expect("nginx writes its pid");
-        let master = master.trim();
+        let master = running.0.id();
         let mut worker = None;
         eventually(|| {
             let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
