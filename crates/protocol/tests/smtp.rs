@@ -283,6 +283,32 @@ fn a_refused_message_and_a_server_that_hangs_up() {
 }
 
 #[test]
+fn what_was_said_behind_a_refused_command_has_the_next_reply() {
+    let script = [
+        server("220 ESMTP\r\n"),
+        client("EHLO x\r\n"),
+        server("250 hello\r\n"),
+        client("DATA\r\nRSET\r\nQUIT\r\n"),
+        server("503 no recipients\r\n250 ok\r\n221 bye\r\n"),
+    ];
+    let script: Vec<Step> = script.into_iter().chain(close()).collect();
+    expect(
+        &script,
+        &[
+            "request 0/1 op=EHLO",
+            "response 0/1",
+            "request 0/2 op=DATA",
+            "response 0/2 | st=503",
+            "request 0/3 op=RSET",
+            "request 0/4 op=QUIT",
+            "response 0/3 | st=250",
+            "response 0/4 | st=221",
+        ],
+    );
+    check_cuts(smtp(), &Settings::default(), true, &script);
+}
+
+#[test]
 fn a_bare_lf_ends_the_data_where_the_server_says_so() {
     let script = [
         server("220 ESMTP\r\n"),

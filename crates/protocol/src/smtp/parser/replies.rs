@@ -36,6 +36,10 @@ impl SmtpParser {
                 if self.replied(&reply, began, last, bytes, out) {
                     break;
                 }
+                // What waited for this reply may have asked for the next one.
+                if self.mode == Mode::Command && self.feeds[ClientToServer.index()].held() > 0 {
+                    self.settle(out);
+                }
             }
         }
     }
