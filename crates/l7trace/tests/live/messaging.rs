@@ -1,4 +1,4 @@
-//! gRPC, WebSocket, MQTT, AMQP and SMTP with servers and clients that nobody here wrote: each client
+//! HTTP/2, gRPC, WebSocket, MQTT, AMQP and SMTP with servers and clients that nobody here wrote: each client
 //! prints what must be told of it, row by row, and every source must tell that and nothing else.
 
 use std::collections::BTreeMap;
